@@ -24,7 +24,7 @@ import psutil
 
 from threadkeep.embedded.data_directory import DataDirectory
 from threadkeep.embedded.failures import EmbeddedServerError, Reason, explain
-from threadkeep.embedded.processes import kill_tree
+from threadkeep.embedded.processes import kill_tree, spawn
 from threadkeep.embedded.unprivileged import Launcher, UnprivilegedError, launcher
 
 SUPERUSER = "postgres"
@@ -61,11 +61,7 @@ def programs() -> Path:
 
 
 class PostgresServer:
-    """One server over one data directory, owned by this process and gone with it.
-
-    `start` must be called from a thread that lives as long as the server, best the main one: the
-    kernel shuts the server down when that thread ends, also when it is killed.
-    """
+    """One server over one data directory, owned by this process and gone with it."""
 
     def __init__(
         self,
@@ -227,16 +223,7 @@ class PostgresServer:
             parent_death="INT",
         )
         with self._data.open_log() as log:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=_environment(),
-                cwd="/",
-                # Ctrl-C is the service's to handle: it drains while the database still answers.
-                start_new_session=True,
-            )
+            return spawn(command, environment=_environment(), log=log)
 
     def _arguments(self) -> Iterator[str]:
         settings = {

@@ -1,12 +1,39 @@
-"""Processes that are not our children: waiting for their end, and ending a whole tree of them."""
+"""Starting processes that end with us, waiting for others, and ending a whole tree of them."""
 
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 
 import psutil
+
+# Linux takes the end of the thread that started a process for the death of its parent, so one
+# thread, which ends with this process, starts them all.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
+
+
+def spawn(
+    command: Sequence[str], *, environment: Mapping[str, str], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, from any thread; both its outputs go to `log`."""
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd="/",
+            # Ctrl-C is the owner's to handle: he decides what ends first.
+            start_new_session=True,
+        )
+
+    return _starter.submit(start).result()
 
 
 def has_ended(process: psutil.Process) -> bool:

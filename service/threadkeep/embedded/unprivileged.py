@@ -31,7 +31,7 @@ class Launcher:
     """User and group id; `None` when the caller's own files will do."""
 
     def command(self, *words: str | Path, parent_death: str = "KILL") -> list[str]:
-        """The command to start; the program gets `parent_death` when the starting thread ends."""
+        """The command to start; the program gets the signal `parent_death` when we are gone."""
         return [*self.prefix, *_parent_death(parent_death), *map(str, words)]
 
     def give(self, path: Path) -> None:
