@@ -18,6 +18,7 @@ class Reason(enum.StrEnum):
 
     BROKEN = "broken"
     DISK_FULL = "disk_full"
+    FAILED = "failed"
     IN_USE = "in_use"
     MISSING = "missing"
     PORT = "port"
@@ -46,15 +47,17 @@ class EmbeddedServerError(Exception):
 
 
 _SIGNS = (
-    (Reason.DISK_FULL, r"No space left on device|could not write.*: Success"),
+    (Reason.DISK_FULL, r"No space left on device|Check free disk space"),
     (Reason.PORT, r"Address already in use|could not create any TCP/IP sockets"),
     (Reason.VERSION, r"database files are incompatible with server"),
     (Reason.IN_USE, r'lock file "postmaster.pid" already exists|shared memory block .* in use'),
-    (Reason.PRIVILEGES, r"Permission denied|has wrong ownership|execution by \"?root"),
+    (Reason.PRIVILEGES, r"Permission denied|has wrong ownership"),
+    (Reason.BROKEN, r"pg_control|control file|checkpoint record|not a valid data directory|PANIC"),
 )
 _TEXTS = {
     Reason.BROKEN: "the data directory is damaged or not PostgreSQL's",
     Reason.DISK_FULL: "the disk is full",
+    Reason.FAILED: "its log says why",
     Reason.IN_USE: "another PostgreSQL uses the data directory",
     Reason.PORT: "its port is taken by another program",
     Reason.PRIVILEGES: "it may not read or write its files",
@@ -64,7 +67,7 @@ _TEXTS = {
 
 
 def explain(
-    summary: str, *, log: str, folder: Path, otherwise: Reason = Reason.BROKEN
+    summary: str, *, log: str, folder: Path, otherwise: Reason = Reason.FAILED
 ) -> EmbeddedServerError:
     """The error for a server that failed: its reason as far as log and disk tell."""
     reason = next((reason for reason, sign in _SIGNS if re.search(sign, log)), otherwise)

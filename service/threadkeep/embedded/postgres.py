@@ -37,8 +37,9 @@ _QUIT_SECONDS = 5.0
 
 _BASE_SETTINGS = {
     "logging_collector": "off",
-    # Statements and key values are people's conversations; the log must not hold them.
+    # Statements, errors and key values quote conversations; the log must not hold them.
     "log_min_error_statement": "panic",
+    "log_min_messages": "log",
     "log_error_verbosity": "terse",
     "log_checkpoints": "off",
     "timezone": "UTC",
@@ -247,7 +248,7 @@ class PostgresServer:
                     f"PostgreSQL was not ready after {seconds:g} s in", otherwise=Reason.TIMEOUT
                 )
 
-    def _failure(self, summary: str, otherwise: Reason = Reason.BROKEN) -> EmbeddedServerError:
+    def _failure(self, summary: str, otherwise: Reason = Reason.FAILED) -> EmbeddedServerError:
         folder = self._data.path
         log = self._data.log_tail()
         return explain(f"{summary} {folder}", log=log, folder=folder, otherwise=otherwise)

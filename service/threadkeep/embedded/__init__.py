@@ -1,0 +1,1 @@
+"""`threadkeep dev`: a whole installation on one machine."""

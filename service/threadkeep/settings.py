@@ -1,0 +1,111 @@
+"""Settings: environment only, prefix `THREADKEEP_`, read once at start and handed down.
+
+A secret may also come from a file: `THREADKEEP_DATABASE_URL_FILE` names one that holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from threadkeep.errors import SettingsError
+
+PREFIX = "THREADKEEP_"
+SECRETS = frozenset({"database_url", "database_direct_url", "redis_url", "platform_key"})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set, with its default, unit and reason."""
+
+    database_url: str
+    """PostgreSQL as the application role; may be pooled in transaction mode. Required."""
+
+    database_direct_url: str = ""
+    """PostgreSQL without a pooler, for LISTEN and migrations. Empty: `database_url`."""
+
+    database_pooled: bool = False
+    """True behind PgBouncer in transaction mode: no named prepared statements are used then."""
+
+    database_connections: Annotated[int, msgspec.Meta(ge=4, le=1000)] = 12
+    """Connections of one process at most, the append lanes and LISTEN included. A fixed budget,
+    so that replicas × workers × this stays below the server's `max_connections`."""
+
+    append_lanes: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
+    """Connections that write batches; more than two helped nothing on two cores."""
+
+    request_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
+    """Longest time a request waits for the database before it is answered 503."""
+
+    redis_url: str = ""
+    """Redis for wake-ups and shared rate limits. Empty: not used."""
+
+    wakeups: Literal["process", "postgres", "redis", "none"] = "postgres"
+    """How processes tell each other that a thread has grown. `process`: not at all (one process
+    only needs itself); `none`: even itself only by the sweep, which tests use."""
+
+    platform_key: str = ""
+    """Key for `/v1/tenants` and `/v1/status`. Empty: these routes refuse everybody."""
+
+    allowed_origins: list[str] = []
+    """Browser origins allowed for sockets and CORS, comma separated. Empty: same origin."""
+
+    drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=600)] = 10.0
+    """After SIGTERM: time over which sockets are told to leave, below the grace period."""
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """`auto`: text on a terminal, JSON elsewhere."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    unsafe_durability: bool = False
+    """Accept a server with fsync or synchronous_commit off. For tests only."""
+
+    @property
+    def direct_url(self) -> str:
+        """Where LISTEN and migrations go."""
+        return self.database_direct_url or self.database_url
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Settings from an environment; `SettingsError` names every problem at once."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    known = {field.name: field for field in msgspec.structs.fields(Settings)}
+    for name in known:
+        variable = PREFIX + name.upper()
+        raw = environ.get(variable)
+        if raw is None and name in SECRETS and (path := environ.get(f"{variable}_FILE")):
+            try:
+                raw = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as exc:
+                problems.append(f"{variable}_FILE: {exc}")
+                continue
+        if raw is not None and raw != "":
+            values[name] = _split(raw) if name == "allowed_origins" else raw
+    for name, field in known.items():
+        _check(name, field, values, problems)
+    if problems:
+        raise SettingsError("Settings are wrong:\n  " + "\n  ".join(problems))
+    return msgspec.convert(values, Settings, strict=False)
+
+
+def _check(
+    name: str, field: msgspec.structs.FieldInfo, values: dict[str, Any], problems: list[str]
+) -> None:
+    variable = PREFIX + name.upper()
+    if name not in values:
+        if field.required:
+            problems.append(f"{variable}: required")
+        return
+    try:
+        msgspec.convert(values[name], field.type, strict=False)
+    except msgspec.ValidationError as exc:
+        shown = "" if name in SECRETS else f" (is {values[name]!r})"
+        problems.append(f"{variable}: {exc}{shown}")
+
+
+def _split(raw: str) -> list[str]:
+    return [part.strip() for part in raw.split(",") if part.strip()]

@@ -1,0 +1,187 @@
+"""Group commit: appends gather while the batch before them is being committed.
+
+No delay is ever added. A thread belongs to one lane, hence its appends from this process keep
+their order. After a lost connection a lane asks again with the same idempotency values, so that
+an ambiguous commit is resolved instead of guessed (spec: data.md, Append 5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+import asyncpg
+
+from threadkeep.errors import ThreadkeepError, Unavailable
+from threadkeep.logs import get_logger
+from threadkeep.settings import Settings
+from threadkeep.storage.appends import (
+    MISFIT,
+    Appended,
+    Item,
+    Verdict,
+    append_batch,
+    append_items,
+)
+from threadkeep.storage.database import Database
+
+_log = get_logger(__name__)
+
+BATCH_ITEMS: Final = 256
+"""Items in one call: more gave no throughput and made every wait longer."""
+WAITING_ITEMS: Final = 8192
+"""Items that may wait for one lane; above it the process is overloaded and says so."""
+_RETRY_SECONDS: Final = 0.1
+"""Pause between two attempts to reach a database that is away."""
+_MISFITS: Final = frozenset({MISFIT, "23505", "55P03"})
+"""SQLSTATEs after which each item gets its own verdict: misfit, repeated key, lock timeout."""
+
+Committed = Callable[[Sequence[tuple[Item, Appended]]], None]
+"""Called after a commit and before the answers, with what the log has grown by."""
+
+
+class Appender:
+    """Takes items from all callers of this process and gives each its verdict."""
+
+    def __init__(self, database: Database, settings: Settings, committed: Committed) -> None:
+        self._lanes = [
+            _Lane(database, settings.request_seconds, committed)
+            for _ in range(settings.append_lanes)
+        ]
+
+    def start(self) -> None:
+        """Start one task per lane."""
+        for lane in self._lanes:
+            lane.start()
+
+    async def aclose(self) -> None:
+        """Finish what waits, then stop; items still without verdict get `Unavailable`."""
+        await asyncio.gather(*(lane.aclose() for lane in self._lanes))
+
+    def submit(self, item: Item) -> None:
+        """Queue one item. Its `done` is called later, also for every failure."""
+        self._lanes[hash(item.thread) % len(self._lanes)].submit(item)
+
+    def waiting(self) -> int:
+        """Items without verdict, for metrics."""
+        return sum(lane.waiting for lane in self._lanes)
+
+
+class _Lane:
+    """One connection that writes one batch after another."""
+
+    def __init__(self, database: Database, seconds: float, committed: Committed) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._committed = committed
+        self._queue: deque[tuple[float, Item]] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._connection: asyncpg.Connection[Any] | None = None
+        self.waiting = 0
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="append-lane")
+
+    async def aclose(self) -> None:
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    def submit(self, item: Item) -> None:
+        if self._closing or len(self._queue) >= WAITING_ITEMS:
+            item.done(Unavailable("Too many appends are waiting."))
+            return
+        self.waiting += 1
+        self._queue.append((asyncio.get_running_loop().time() + self._seconds, item))
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    break
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            count = min(BATCH_ITEMS, len(self._queue))
+            taken = [self._queue.popleft() for _ in range(count)]
+            await self._write([item for _, item in taken], min(until for until, _ in taken))
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def _write(self, items: list[Item], deadline: float) -> None:
+        items.sort(key=attrgetter("tenant", "thread"))  # stable: a thread keeps its order
+        try:
+            verdicts = await self._attempt(items, deadline)
+        except Exception:
+            _log.exception("append.failed", items=len(items))
+            self._drop_connection()
+            verdicts = [ThreadkeepError() for _ in items]
+        self.waiting -= len(items)
+        self._answer(items, verdicts)
+
+    async def _attempt(self, items: list[Item], deadline: float) -> Sequence[Verdict]:
+        loop = asyncio.get_running_loop()
+        one_by_one = False
+        while True:
+            left = deadline - loop.time()
+            try:
+                async with asyncio.timeout(max(left, 0.0)):
+                    connection = await self._connected()
+                    return await self._send(connection, items, one_by_one=one_by_one)
+            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as exc:
+                self._drop_connection()
+                _log.warning("append.retry", items=len(items), error=type(exc).__name__)
+                if loop.time() + _RETRY_SECONDS >= deadline:
+                    return [Unavailable(outcome_unknown=item.sent) for item in items]
+            one_by_one = True  # an earlier attempt may have been committed: ask by key
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _send(
+        self, connection: asyncpg.Connection[Any], items: list[Item], *, one_by_one: bool
+    ) -> Sequence[Verdict]:
+        for item in items:
+            item.sent = True
+        if not one_by_one:
+            try:
+                return await append_batch(connection, items)
+            except asyncpg.PostgresError as exc:
+                if exc.sqlstate not in _MISFITS:
+                    raise
+        return await append_items(connection, items)
+
+    async def _connected(self) -> asyncpg.Connection[Any]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._database.connect()
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.terminate()
+
+    def _answer(self, items: Sequence[Item], verdicts: Sequence[Verdict]) -> None:
+        grown = [
+            (item, verdict)
+            for item, verdict in zip(items, verdicts, strict=True)
+            if isinstance(verdict, Appended) and not verdict.repeated
+        ]
+        if grown:
+            self._call(self._committed, grown)
+        for item, verdict in zip(items, verdicts, strict=True):
+            self._call(item.done, verdict)
+
+    @staticmethod
+    def _call(callback: Callable[[Any], None], value: Any) -> None:
+        try:
+            callback(value)
+        except Exception:  # one caller's mistake must not cost the others their answers
+            _log.exception("append.callback_failed")

@@ -1,0 +1,236 @@
+"""Connections to PostgreSQL: a fixed budget, principals, time limits and error conversion."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import asyncpg
+
+from threadkeep.domain.principals import Principal
+from threadkeep.errors import DependencyError, ThreadkeepError, Unavailable
+from threadkeep.settings import Settings
+from threadkeep.storage import migrate
+
+if TYPE_CHECKING:  # generic for the type checker alone
+    Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
+else:
+    Connection = asyncpg.Connection
+Record = asyncpg.Record
+
+RESERVED: Final = 1
+"""Connections kept out of the pool for LISTEN/NOTIFY."""
+_CONNECT_SECONDS: Final = 3.0
+
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What a database that is away, full, busy or being promoted answers."""
+
+
+@contextmanager
+def wrap_errors() -> Iterator[None]:
+    """Turn what the driver raises into `Unavailable`; nothing was committed."""
+    try:
+        yield
+    except ThreadkeepError:
+        raise
+    except _AWAY as exc:
+        raise Unavailable(_sentence(exc)) from exc
+
+
+def _sentence(exc: BaseException) -> str:
+    if isinstance(exc, asyncpg.LockNotAvailableError):
+        return "The thread is busy; try again."
+    if isinstance(exc, TimeoutError):
+        return "The database did not answer in time."
+    return "The database is not available."
+
+
+class Database:
+    """The pool of one process. Every wait in here ends after `request_seconds` at the latest."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._seconds = settings.request_seconds
+        self._pool: asyncpg.Pool[Any] | None = None
+        self._reopening = asyncio.Lock()
+        self.salt = 0
+        """Salt of the database at start; reads and appends return the current one."""
+
+    async def open(self) -> None:
+        """Connect, and refuse a server or schema that would break promises."""
+        with wrap_errors():
+            self._pool = await self._open_pool()
+            async with self.transaction(None) as connection:
+                await self._check(connection)
+
+    async def aclose(self) -> None:
+        """Close all connections; what is still busy after two seconds is cut."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), 2.0)
+        except (TimeoutError, *_AWAY):
+            pool.terminate()
+
+    @property
+    def pool_size(self) -> int:
+        """Connections that requests share."""
+        return self._settings.database_connections - self._settings.append_lanes - RESERVED
+
+    def usage(self) -> tuple[int, int]:
+        """(open, in use) connections of the pool, for metrics."""
+        if self._pool is None:
+            return 0, 0
+        size = self._pool.get_size()
+        return size, size - self._pool.get_idle_size()
+
+    async def connect(self, *, direct: bool = False) -> asyncpg.Connection[Any]:
+        """A connection of its own, out of the pool: an append lane or LISTEN."""
+        url = self._settings.direct_url if direct else self._settings.database_url
+        pooled = self._settings.database_pooled and not direct
+        return await asyncpg.connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=self._seconds,
+            statement_cache_size=0 if pooled else 100,
+        )
+
+    async def call(self, query: str, *args: Any) -> list[Record]:
+        """One statement in one round trip, committed by itself."""
+        with wrap_errors():
+            async with self._acquire() as connection:
+                rows: list[Record] = await connection.fetch(query, *args)
+                return rows
+
+    @asynccontextmanager
+    async def transaction(
+        self,
+        principal: Principal | None,
+        *,
+        isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+        readonly: bool = False,
+    ) -> AsyncIterator[Connection]:
+        """A transaction in which row security shows what `principal` may see.
+
+        Raises `Unavailable`; with `outcome_unknown` when the connection was lost while the
+        commit was under way.
+        """
+        tenant = principal.tenant if principal else None
+        owner = principal.owner if principal else None
+        async with self.transaction_as(
+            tenant, owner, isolation=isolation, readonly=readonly
+        ) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction_as(
+        self,
+        tenant: str | None,
+        owner: str | None,
+        *,
+        isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+        readonly: bool = False,
+    ) -> AsyncIterator[Connection]:
+        """The same for a bare tenant and owner, such as configuration of a tenant (no owner)."""
+        with wrap_errors():
+            async with self._acquire() as connection:
+                transaction = connection.transaction(isolation=isolation, readonly=readonly)
+                await transaction.start()
+                try:
+                    await connection.fetchval("SELECT set_principal($1, $2)", tenant, owner)
+                    yield connection
+                except BaseException:
+                    await _roll_back(connection, transaction)
+                    raise
+                await _commit(transaction, readonly=readonly)
+
+    @asynccontextmanager
+    async def _acquire(self) -> AsyncIterator[Connection]:
+        pool = self._pool
+        if pool is None:
+            raise Unavailable("The service is stopping.")
+        try:
+            connection = await pool.acquire(timeout=self._seconds)
+        except TimeoutError as exc:
+            raise Unavailable("All database connections are busy.") from exc
+        try:
+            yield connection
+        finally:
+            await pool.release(connection, timeout=self._seconds)
+
+    async def _open_pool(self) -> asyncpg.Pool[Any]:
+        return await asyncpg.create_pool(
+            self._settings.database_url,
+            min_size=1,
+            max_size=max(1, self.pool_size),
+            timeout=_CONNECT_SECONDS,
+            command_timeout=self._seconds,
+            statement_cache_size=0 if self._settings.database_pooled else 100,
+            max_inactive_connection_lifetime=60,
+            reset=_no_reset,
+        )
+
+    async def _check(self, connection: Connection) -> None:
+        settings = await connection.fetchrow(
+            "SELECT current_setting('server_version_num')::int AS version,"
+            " current_setting('fsync') AS fsync,"
+            " current_setting('synchronous_commit') AS commit"
+        )
+        assert settings is not None
+        if settings["version"] < migrate.MINIMUM_VERSION:
+            raise DependencyError("PostgreSQL 17 or later is needed.")
+        unsafe = "off" in (settings["fsync"], settings["commit"])
+        if unsafe and not self._settings.unsafe_durability:
+            raise DependencyError(
+                "fsync or synchronous_commit is off: appends would not be durable."
+            )
+        try:
+            row = await connection.fetchrow("SELECT * FROM adopt_installation()")
+        except asyncpg.UndefinedFunctionError as exc:
+            raise DependencyError("The schema is missing: run `threadkeep migrate`.") from exc
+        if row is None or row["revision"] < migrate.HEAD:
+            raise DependencyError(
+                "The schema is older than this version: run `threadkeep migrate`."
+            )
+        self.salt = row["salt"]
+
+
+async def _no_reset(_connection: Any) -> None:
+    """Principals are local to their transaction, so a released connection carries nothing over."""
+
+
+async def _roll_back(connection: Connection, transaction: Any) -> None:
+    if connection.is_closed():
+        return
+    try:
+        await transaction.rollback()
+    except _AWAY:
+        connection.terminate()
+
+
+async def _commit(transaction: Any, *, readonly: bool) -> None:
+    try:
+        await transaction.commit()
+    except _AWAY as exc:
+        raise Unavailable(None, outcome_unknown=not readonly) from exc
+
+
+def first(rows: Sequence[Record]) -> Record | None:
+    """The first row, or None."""
+    return rows[0] if rows else None

@@ -1,0 +1,2 @@
+-- Projector and search.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- Runs across tenants: claim and reaper.
+SELECT 1;

@@ -1,0 +1,143 @@
+-- SECURITY DEFINER functions that serve no single principal. The list is closed: a test compares
+-- it with the catalogue. Each names tenant and owner in its own predicates where it has them.
+
+-- The database this service talks to: a new salt, hence new epochs, when the system identifier or
+-- the timeline is not the recorded one (a restore, a promoted standby).
+CREATE FUNCTION adopt_installation(OUT salt bigint, OUT changed boolean, OUT revision text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    ident bigint := (SELECT system_identifier FROM pg_control_system());
+    line int := (SELECT timeline_id FROM pg_control_checkpoint());
+    known public.installation%ROWTYPE;
+BEGIN
+    SELECT v.version_num INTO revision FROM public.alembic_version v;
+    SELECT * INTO known FROM public.installation i FOR UPDATE;
+    changed := known.system_identifier IS NOT NULL
+               AND (known.system_identifier <> ident OR known.timeline <> line);
+    salt := CASE WHEN changed THEN public.random_salt() ELSE known.salt END;
+    IF changed OR known.system_identifier IS NULL THEN
+        UPDATE public.installation i
+           SET salt = adopt_installation.salt, system_identifier = ident, timeline = line,
+               changed_at = clock_timestamp();
+    END IF;
+END $$;
+
+CREATE FUNCTION random_salt() RETURNS bigint
+LANGUAGE sql SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT ('x' || left(replace(gen_random_uuid()::text, '-', ''), 8)
+                  || right(gen_random_uuid()::text, 8))::bit(64)::bigint $$;
+
+-- Heads of subscribed threads, for the sweep that makes lost wake-ups harmless.
+CREATE FUNCTION compare_heads(
+    p_tenant uuid[], p_owner text[], p_thread uuid[], p_seq bigint[])
+RETURNS TABLE (tenant_id uuid, thread_id uuid, last_seq bigint, thread_salt bigint, database_salt bigint)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+    SELECT h.tenant_id, h.thread_id, h.last_seq, h.salt, i.salt
+      FROM unnest(p_tenant, p_owner, p_thread, p_seq) AS s (tenant, owner, thread, seq)
+      JOIN public.heads h
+        ON h.tenant_id = s.tenant AND h.thread_id = s.thread AND h.owner = s.owner
+      CROSS JOIN public.installation i
+     WHERE h.last_seq <> s.seq
+$$;
+
+CREATE FUNCTION lookup_api_key(p_id uuid)
+RETURNS TABLE (tenant_id uuid, secret_hash bytea, scopes text[], expires_at timestamptz,
+               tier text, limits jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT k.tenant_id, k.secret_hash, k.scopes, k.expires_at, p.tier, p.limits
+      FROM public.api_keys k
+      JOIN public.tenants t ON t.id = k.tenant_id AND t.disabled_at IS NULL
+      JOIN public.policies p ON p.tenant_id = k.tenant_id
+     WHERE k.id = p_id AND k.revoked_at IS NULL
+       AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+$$;
+
+CREATE FUNCTION lookup_issuer(p_issuer text, p_key_id text)
+RETURNS TABLE (tenant_id uuid, id uuid, algorithm text, audience text, jwks_url text,
+               public_key text, sealed_secret bytea, tier text, limits jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT s.tenant_id, s.id, s.algorithm, s.audience, s.jwks_url, s.public_key, s.sealed_secret,
+           p.tier, p.limits
+      FROM public.token_issuers s
+      JOIN public.tenants t ON t.id = s.tenant_id AND t.disabled_at IS NULL
+      JOIN public.policies p ON p.tenant_id = s.tenant_id
+     WHERE s.issuer = p_issuer AND s.key_id = p_key_id AND s.revoked_at IS NULL
+$$;
+
+-- Which of these credentials no longer hold: API keys by id, users by the time of their token.
+CREATE FUNCTION refused_credentials(
+    p_tenant uuid[], p_owner text[], p_key uuid[], p_issued timestamptz[])
+RETURNS TABLE (ord bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT c.ord
+      FROM unnest(p_tenant, p_owner, p_key, p_issued)
+           WITH ORDINALITY AS c (tenant, owner, key, issued, ord)
+      LEFT JOIN public.tenants t ON t.id = c.tenant AND t.disabled_at IS NULL
+      LEFT JOIN public.api_keys k
+        ON k.tenant_id = c.tenant AND k.id = c.key AND k.revoked_at IS NULL
+       AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+      LEFT JOIN public.revoked_users r
+        ON r.tenant_id = c.tenant AND r.owner = c.owner AND r.revoked_at >= c.issued
+     WHERE t.id IS NULL OR (c.key IS NOT NULL AND k.id IS NULL) OR r.owner IS NOT NULL
+$$;
+
+-- A ticket opens one socket once: it is deleted by its use.
+CREATE FUNCTION use_ticket(p_hash bytea)
+RETURNS TABLE (tenant_id uuid, owner text, origin text, actor text, scopes text[], key_id uuid,
+               issued_at timestamptz, session_expires_at timestamptz, tier text, limits jsonb)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    WITH used AS (
+        DELETE FROM public.tickets k WHERE k.hash = p_hash
+        RETURNING k.*)
+    SELECT u.tenant_id, u.owner, u.origin, u.actor, u.scopes, u.key_id, u.issued_at,
+           u.session_expires_at, p.tier, p.limits
+      FROM used u
+      JOIN public.tenants t ON t.id = u.tenant_id AND t.disabled_at IS NULL
+      JOIN public.policies p ON p.tenant_id = u.tenant_id
+     WHERE u.expires_at > clock_timestamp()
+$$;
+
+-- Who owns these threads, asked only after a refusal was answered, to audit attempts on foreign
+-- ones. Writes one audit row per refusal of a thread that exists and belongs to somebody else.
+CREATE FUNCTION audit_refusals(
+    p_ids uuid[], p_tenant uuid[], p_actor text[], p_owner text[], p_action text[],
+    p_target uuid[], p_count bigint[])
+RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE written bigint;
+BEGIN
+    INSERT INTO public.audit (tenant_id, id, actor, owner, action, target, count, detail)
+    SELECT c.tenant, c.id, c.actor, c.owner, c.action, c.target::text, c.n,
+           jsonb_build_object('foreign_tenant', f.tenant_id <> c.tenant)
+      FROM unnest(p_ids, p_tenant, p_actor, p_owner, p_action, p_target, p_count)
+           AS c (id, tenant, actor, owner, action, target, n)
+      CROSS JOIN LATERAL (
+          SELECT t.tenant_id FROM public.threads t
+           WHERE t.id = c.target AND (t.tenant_id <> c.tenant OR t.owner <> c.owner)
+          UNION ALL
+          SELECT r.tenant_id FROM public.runs r
+           WHERE r.id = c.target AND (r.tenant_id <> c.tenant OR r.owner <> c.owner)
+          LIMIT 1) f;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written;
+END $$;
+
+-- All tenants, for the platform key alone: it never reads conversations.
+CREATE FUNCTION list_tenants(p_after uuid, p_limit int)
+RETURNS TABLE (id uuid, name text, tier text, created_at timestamptz, disabled_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT t.id, t.name, p.tier, t.created_at, t.disabled_at
+      FROM public.tenants t JOIN public.policies p ON p.tenant_id = t.id
+     WHERE p_after IS NULL OR t.id > p_after
+     ORDER BY t.id LIMIT p_limit
+$$;

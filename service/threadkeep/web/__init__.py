@@ -1,0 +1,1 @@
+"""HTTP, SSE and WebSocket: the only code that knows `aiohttp.web`."""
