@@ -1,0 +1,1 @@
+"""The tests: `unit`, `integration`, `scenarios`; what they run against comes from `support`."""

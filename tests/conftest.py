@@ -1,0 +1,223 @@
+"""What tests run against.
+
+They ask for `database`, `redis_url` or `service_urls`, never for a program; each comes from the
+variable named here, else from a program started on this machine.
+
+THREADKEEP_TEST_DATABASE_URL  a superuser's URL of PostgreSQL 17 or 18
+THREADKEEP_TEST_REDIS_URL     Redis
+THREADKEEP_TEST_BASE_URL      the service; several addresses are separated by commas
+THREADKEEP_TEST_PLATFORM_KEY  its platform key
+THREADKEEP_TEST_REQUIRE       what must be there instead of being skipped; with CI=true: everything
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from threadkeep.embedded.failures import EmbeddedServerError
+from threadkeep.embedded.postgres import PostgresServer
+
+from .support import resources
+from .support.pgbouncer import PgBouncer
+from .support.postgres import APP, Database, Databases, local_server, run_now
+from .support.redis import RedisServer
+from .support.service import Deployment, ServiceProcess
+
+pytest_plugins = ["tests.support.reporting"]
+
+Deploy = Callable[..., Awaitable[Deployment]]
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A private folder whose path leaves room for the names of Unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(short_folder: Path) -> Iterator[str]:
+    """A superuser's URL of the server that most tests share; it does not survive a crash."""
+    if url := os.environ.get("THREADKEEP_TEST_DATABASE_URL"):
+        yield url
+        return
+    server = local_server(short_folder)
+    start_postgres(server)
+    yield server.url("postgres")
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_url: str) -> Iterator[Databases]:
+    """The migrated template on the shared server."""
+    is_given = "THREADKEEP_TEST_DATABASE_URL" in os.environ
+    databases = Databases(postgres_url, is_crash_safe=is_given)
+    databases.prepare()
+    yield databases
+    databases.remove()
+
+
+@pytest.fixture
+async def database(databases: Databases) -> AsyncIterator[Database]:
+    """A migrated database for this test alone."""
+    database = await databases.create()
+    yield database
+    await databases.drop(database.name)
+
+
+@pytest.fixture
+def crash_server(tmp_path: Path) -> Iterator[PostgresServer]:
+    """A started server for this test alone that keeps its promises when it is killed."""
+    server = local_server(tmp_path, is_crash_safe=True)
+    start_postgres(server)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def crash_database(crash_server: PostgresServer) -> Database:
+    """A migrated database on `crash_server`; gone with it."""
+    databases = Databases(crash_server.url("postgres"), is_crash_safe=True)
+    databases.prepare()
+    return run_now(databases.create())
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(short_folder: Path, postgres_url: str) -> Iterator[PgBouncer]:
+    """A pool in transaction mode before the shared server."""
+    if urlsplit(postgres_url).password:
+        resources.missing("pgbouncer", "the given PostgreSQL asks for passwords")
+    program = resources.program("pgbouncer", "pgbouncer", package="pgbouncer")
+    folder = short_folder / "pool"
+    folder.mkdir()
+    pool = PgBouncer(program, folder, postgres_url, {APP: ""})
+    pool.start()
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture
+def pgbouncer_url(pgbouncer: PgBouncer, database: Database) -> str:
+    """The test's database as the service's role, through the pool."""
+    return pgbouncer.url(database.name, APP)
+
+
+@pytest.fixture(scope="session")
+def redis_url(short_folder: Path) -> Iterator[str]:
+    """The Redis that most tests share."""
+    if url := os.environ.get("THREADKEEP_TEST_REDIS_URL"):
+        yield url
+        return
+    folder = short_folder / "redis"
+    folder.mkdir()
+    server = RedisServer(_redis_program(), folder)
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(short_folder: Path) -> Iterator[RedisServer]:
+    """A started Redis for this test alone, to be killed or paused."""
+    folder = Path(tempfile.mkdtemp(prefix="redis-", dir=short_folder))
+    server = RedisServer(_redis_program(), folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def platform_key() -> str:
+    """The key of the shared service for `/v1/tenants`."""
+    return os.environ.get("THREADKEEP_TEST_PLATFORM_KEY") or secrets.token_urlsafe(24)
+
+
+@pytest.fixture(scope="session")
+def service_urls(request: pytest.FixtureRequest, platform_key: str) -> Iterator[list[str]]:
+    """Addresses of at least two service processes over one database, shared by many tests."""
+    if given := os.environ.get("THREADKEEP_TEST_BASE_URL"):
+        if "THREADKEEP_TEST_PLATFORM_KEY" not in os.environ:
+            resources.missing("service", "THREADKEEP_TEST_PLATFORM_KEY is not set")
+        urls = [url.strip().rstrip("/") for url in given.split(",")]
+        # One address before several processes is reached twice.
+        yield urls if len(urls) > 1 else urls * 2
+        return
+    databases: Databases = request.getfixturevalue("databases")
+    folder: Path = request.getfixturevalue("short_folder")
+    database = run_now(databases.create())
+    settings = database.service_environment() | {"THREADKEEP_PLATFORM_KEY": platform_key}
+    shared = Deployment(
+        [ServiceProcess(f"shared-{number}", folder, settings) for number in (1, 2)], platform_key
+    )
+    try:
+        shared.start_now()
+        yield shared.urls
+    finally:
+        shared.stop_now()
+        run_now(databases.drop(database.name))
+
+
+@pytest.fixture
+def service_url(service_urls: list[str]) -> str:
+    """The address of one service process."""
+    return service_urls[0]
+
+
+@pytest.fixture
+async def deploy(tmp_path: Path) -> AsyncIterator[Deploy]:
+    """Starts service processes of this test's own, to be killed, paused or set otherwise.
+
+    `await deploy(database, processes=2, options=("--workers", "2"), THREADKEEP_WAKEUPS="redis")`
+    """
+    started: list[Deployment] = []
+
+    async def start(
+        database: Database, *, processes: int = 2, options: tuple[str, ...] = (), **settings: str
+    ) -> Deployment:
+        key = secrets.token_urlsafe(24)
+        settings = database.service_environment() | {"THREADKEEP_PLATFORM_KEY": key} | settings
+        first = 1 + sum(len(each.processes) for each in started)
+        deployment = Deployment(
+            [
+                ServiceProcess(f"service-{number}", tmp_path, settings, options)
+                for number in range(first, first + processes)
+            ],
+            key,
+        )
+        started.append(deployment)
+        await deployment.start()
+        return deployment
+
+    yield start
+    for deployment in started:
+        await deployment.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> tuple[str, str]:
+    """The paths of Chromium and of its WebDriver."""
+    return (
+        resources.program("chromium", "chromium", package="chromium"),
+        resources.program("chromium", "chromedriver", package="chromium-driver"),
+    )
+
+
+def start_postgres(server: PostgresServer) -> None:
+    """Start a local server, or say what is missing."""
+    try:
+        server.start()
+    except EmbeddedServerError as exc:
+        resources.missing("postgres", str(exc))
+
+
+def _redis_program() -> str:
+    return resources.program("redis", "redis-server", package="redis-server")

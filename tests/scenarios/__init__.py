@@ -1,0 +1,1 @@
+"""Promises, proven through URLs and credentials; the same files run anywhere."""

@@ -1,0 +1,1 @@
+"""Tests of rules and formats; nothing but the processor."""
