@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,3 +137,13 @@ async def one_value(url: str, query: str, *arguments: Any) -> Any:
 def run_now(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """The result of a coroutine, for fixtures that live longer than a test's event loop."""
     return in_thread(lambda: asyncio.run(coroutine))
+
+
+@asynccontextmanager
+async def superuser(url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection of its own, closed afterwards."""
+    connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=_CONNECT_SECONDS)

@@ -1,0 +1,1 @@
+"""The append path against real PostgreSQL."""
