@@ -15,7 +15,7 @@ import pytest
 
 from threadkeep.embedded import postgres, unprivileged
 from threadkeep.embedded.postgres import PostgresServer
-from threadkeep.embedded.processes import has_ended, wait_ended
+from threadkeep.embedded.processes import has_ended, kill_tree, wait_ended
 
 from ..conftest import start_postgres
 from ..support import resources
@@ -131,10 +131,12 @@ async def test_a_server_ends_with_its_owner(tmp_path: Path) -> None:
     ) as owner:
         assert owner.stdout is not None
         postmaster = psutil.Process(int(owner.stdout.readline()))
-        assert not has_ended(postmaster)
+        assert wait_ended([postmaster], seconds=0.5) == [postmaster]
         owner.kill()
-    await until(lambda: has_ended(postmaster), 10, what="the end of the server")
-    await until(lambda: not processes_in(folder), 10, what="the end of its processes")
+    try:
+        await until(lambda: not processes_in(folder), 10, what="the end of the server")
+    finally:
+        kill_tree(postmaster, seconds=5)
 
     with PostgresServer(folder) as server:
         assert await one_value(server.url("postgres"), "SELECT 1") == 1
@@ -151,11 +153,15 @@ async def test_a_server_left_behind_is_ended(server: PostgresServer, tmp_path: P
         stderr=subprocess.DEVNULL,
         env={"LC_ALL": "C.UTF-8"},
     )
-    await until((tmp_path / ".s.PGSQL.5432").exists, 10)
+    left_behind = psutil.Process(orphan.pid)
+    try:
+        await until((tmp_path / ".s.PGSQL.5432").exists, 10)
+        server.start()
 
-    server.start()
-
-    assert orphan.wait(5) == 0
+        assert orphan.wait(5) == 0
+    finally:
+        kill_tree(left_behind, seconds=5)
+        orphan.wait(5)
     assert server.pid != orphan.pid
     assert await one_value(server.url("postgres"), "SELECT 1") == 1
 
