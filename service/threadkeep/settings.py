@@ -49,6 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     platform_key: str = ""
     """Key for `/v1/tenants` and `/v1/status`. Empty: these routes refuse everybody."""
 
+    address_attempts_per_minute: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 6000
+    """Attempts of one address without a valid credential in a minute, per process; 0: no limit.
+    Generous, because many users may share the address of a proxy. IPv6 counts by /64."""
+
     allowed_origins: list[str] = []
     """Browser origins allowed for sockets and CORS, comma separated. Empty: same origin."""
 
