@@ -27,11 +27,13 @@ from threadkeep.embedded.postgres import PostgresServer
 
 from .support import resources
 from .support.pgbouncer import PgBouncer
-from .support.postgres import APP, Database, Databases, local_server, run_now
+from .support.postgres import APP, Database, Databases, copy_directory, local_server, run_now
 from .support.redis import RedisServer
 from .support.service import Deployment, ServiceProcess
 
 pytest_plugins = ["tests.support.reporting"]
+
+_MADE_TEMPLATE = "threadkeep_template"
 
 Deploy = Callable[..., Awaitable[Deployment]]
 
@@ -74,9 +76,21 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
     await databases.drop(database.name)
 
 
+@pytest.fixture(scope="session")
+def made_directory(short_folder: Path) -> Path:
+    """A data directory with a migrated template, to be copied instead of made again."""
+    folder = short_folder / "made"
+    server = local_server(folder, is_crash_safe=True)
+    start_postgres(server)
+    Databases(server.url("postgres"), is_crash_safe=True, template=_MADE_TEMPLATE).prepare()
+    server.stop()
+    return folder / "postgres"
+
+
 @pytest.fixture
-def crash_server(tmp_path: Path) -> Iterator[PostgresServer]:
+def crash_server(made_directory: Path, tmp_path: Path) -> Iterator[PostgresServer]:
     """A started server for this test alone that keeps its promises when it is killed."""
+    copy_directory(made_directory, tmp_path / "postgres")
     server = local_server(tmp_path, is_crash_safe=True)
     start_postgres(server)
     yield server
@@ -86,9 +100,8 @@ def crash_server(tmp_path: Path) -> Iterator[PostgresServer]:
 @pytest.fixture
 def crash_database(crash_server: PostgresServer) -> Database:
     """A migrated database on `crash_server`; gone with it."""
-    databases = Databases(crash_server.url("postgres"), is_crash_safe=True)
-    databases.prepare()
-    return run_now(databases.create())
+    url = crash_server.url("postgres")
+    return run_now(Databases(url, is_crash_safe=True, template=_MADE_TEMPLATE).create())
 
 
 @pytest.fixture(scope="session")

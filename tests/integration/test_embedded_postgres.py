@@ -19,12 +19,13 @@ from threadkeep.embedded.processes import has_ended, kill_tree, wait_ended
 
 from ..conftest import start_postgres
 from ..support import resources
-from ..support.postgres import one_value
+from ..support.postgres import copy_directory, one_value
 from ..support.waiting import until
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[PostgresServer]:
+def server(made_directory: Path, tmp_path: Path) -> Iterator[PostgresServer]:
+    copy_directory(made_directory, tmp_path / "data")
     server = PostgresServer(tmp_path / "data")
     start_postgres(server)
     yield server

@@ -14,6 +14,7 @@ from threadkeep.embedded.failures import EmbeddedServerError, Reason
 from threadkeep.embedded.postgres import PostgresServer
 
 from ..conftest import start_postgres
+from ..support.postgres import copy_directory
 
 
 def refusal(server: PostgresServer) -> EmbeddedServerError:
@@ -41,12 +42,10 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     assert (tmp_path / "data").read_text() == "mine"
 
 
-def test_a_damaged_directory_is_explained_by_the_log(tmp_path: Path) -> None:
-    server = PostgresServer(tmp_path / "data")
-    start_postgres(server)
-    server.stop()
+def test_a_damaged_directory_is_explained_by_the_log(made_directory: Path, tmp_path: Path) -> None:
+    copy_directory(made_directory, tmp_path / "data")
     (tmp_path / "data" / "global" / "pg_control").unlink()
-    error = refusal(server)
+    error = refusal(PostgresServer(tmp_path / "data"))
 
     assert error.reason is Reason.BROKEN
     assert str(tmp_path / "data") in error.message
@@ -54,12 +53,10 @@ def test_a_damaged_directory_is_explained_by_the_log(tmp_path: Path) -> None:
     assert "pg_control" in str(error)
 
 
-def test_another_version_is_named(tmp_path: Path) -> None:
-    server = PostgresServer(tmp_path / "data")
-    start_postgres(server)
-    server.stop()
+def test_another_version_is_named(made_directory: Path, tmp_path: Path) -> None:
+    copy_directory(made_directory, tmp_path / "data")
     (tmp_path / "data" / "PG_VERSION").write_text("16\n")
-    error = refusal(server)
+    error = refusal(PostgresServer(tmp_path / "data"))
 
     assert error.reason is Reason.VERSION
     assert "'16'" in str(error)
@@ -77,7 +74,8 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert f"Port {port}" in str(error)
 
 
-def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+def test_a_directory_in_use_is_refused(made_directory: Path, tmp_path: Path) -> None:
+    copy_directory(made_directory, tmp_path / "data")
     server = PostgresServer(tmp_path / "data")
     start_postgres(server)
     error = refusal(PostgresServer(tmp_path / "data"))
@@ -94,7 +92,8 @@ def test_a_socket_path_that_is_too_long(tmp_path: Path) -> None:
     assert error.reason is Reason.SOCKET
 
 
-def test_a_wrong_setting_is_explained_by_the_log(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_explained_by_the_log(made_directory: Path, tmp_path: Path) -> None:
+    copy_directory(made_directory, tmp_path / "data")
     error = refusal(PostgresServer(tmp_path / "data", settings={"no_such_setting": "1"}))
 
     assert error.reason is Reason.FAILED
