@@ -82,7 +82,13 @@ sa.Table(
     _may("sealed_secret", BYTEA),
     _must("created_at", _TIME),
     _may("revoked_at", _TIME),
-    sa.Index("token_issuers_key", "issuer", "key_id", unique=True),
+    sa.Index(
+        "token_issuers_key",
+        "issuer",
+        "key_id",
+        unique=True,
+        postgresql_where=sa.text("revoked_at IS NULL"),
+    ),
 )
 sa.Table(
     "revoked_users",
@@ -250,6 +256,7 @@ sa.Table(
     _may("session_expires_at", _TIME),
     _must("expires_at", _TIME),
     sa.Index("tickets_hash", "hash"),
+    sa.Index("tickets_expiry", "expires_at"),
 )
 sa.Table(
     "audit",

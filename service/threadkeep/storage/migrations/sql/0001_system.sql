@@ -28,22 +28,6 @@ LANGUAGE sql SECURITY INVOKER SET search_path = pg_catalog, pg_temp
 AS $$ SELECT ('x' || left(replace(gen_random_uuid()::text, '-', ''), 8)
                   || right(gen_random_uuid()::text, 8))::bit(64)::bigint $$;
 
--- Heads of subscribed threads, for the sweep that makes lost wake-ups harmless.
-CREATE FUNCTION compare_heads(
-    p_tenant uuid[], p_owner text[], p_thread uuid[], p_seq bigint[])
-RETURNS TABLE (tenant_id uuid, thread_id uuid, last_seq bigint, thread_salt bigint, database_salt bigint)
-LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, public, pg_temp
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-AS $$
-    SELECT h.tenant_id, h.thread_id, h.last_seq, h.salt, i.salt
-      FROM unnest(p_tenant, p_owner, p_thread, p_seq) AS s (tenant, owner, thread, seq)
-      JOIN public.heads h
-        ON h.tenant_id = s.tenant AND h.thread_id = s.thread AND h.owner = s.owner
-      CROSS JOIN public.installation i
-     WHERE h.last_seq <> s.seq
-$$;
-
 CREATE FUNCTION lookup_api_key(p_id uuid)
 RETURNS TABLE (tenant_id uuid, secret_hash bytea, scopes text[], expires_at timestamptz,
                tier text, limits jsonb)
@@ -57,6 +41,7 @@ AS $$
        AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 $$;
 
+-- The key of an issuer; one that is registered with an empty key id serves all others.
 CREATE FUNCTION lookup_issuer(p_issuer text, p_key_id text)
 RETURNS TABLE (tenant_id uuid, id uuid, algorithm text, audience text, jwks_url text,
                public_key text, sealed_secret bytea, tier text, limits jsonb)
@@ -67,10 +52,12 @@ AS $$
       FROM public.token_issuers s
       JOIN public.tenants t ON t.id = s.tenant_id AND t.disabled_at IS NULL
       JOIN public.policies p ON p.tenant_id = s.tenant_id
-     WHERE s.issuer = p_issuer AND s.key_id = p_key_id AND s.revoked_at IS NULL
+     WHERE s.issuer = p_issuer AND s.key_id IN (p_key_id, '') AND s.revoked_at IS NULL
+     ORDER BY s.key_id DESC LIMIT 1
 $$;
 
--- Which of these credentials no longer hold: API keys by id, users by the time of their token.
+-- Which of these credentials no longer hold: API keys and token issuers by id, users by the time
+-- at which they were let in.
 CREATE FUNCTION refused_credentials(
     p_tenant uuid[], p_owner text[], p_key uuid[], p_issued timestamptz[])
 RETURNS TABLE (ord bigint)
@@ -83,12 +70,15 @@ AS $$
       LEFT JOIN public.api_keys k
         ON k.tenant_id = c.tenant AND k.id = c.key AND k.revoked_at IS NULL
        AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+      LEFT JOIN public.token_issuers s
+        ON s.tenant_id = c.tenant AND s.id = c.key AND s.revoked_at IS NULL
       LEFT JOIN public.revoked_users r
         ON r.tenant_id = c.tenant AND r.owner = c.owner AND r.revoked_at >= c.issued
-     WHERE t.id IS NULL OR (c.key IS NOT NULL AND k.id IS NULL) OR r.owner IS NOT NULL
+     WHERE t.id IS NULL OR r.owner IS NOT NULL
+        OR (c.key IS NOT NULL AND k.id IS NULL AND s.id IS NULL)
 $$;
 
--- A ticket opens one socket once: it is deleted by its use.
+-- A ticket opens one socket once: it is deleted by its use, and a few that nobody used with it.
 CREATE FUNCTION use_ticket(p_hash bytea)
 RETURNS TABLE (tenant_id uuid, owner text, origin text, actor text, scopes text[], key_id uuid,
                issued_at timestamptz, session_expires_at timestamptz, tier text, limits jsonb)
@@ -96,17 +86,26 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_
 AS $$
     WITH used AS (
         DELETE FROM public.tickets k WHERE k.hash = p_hash
-        RETURNING k.*)
+        RETURNING k.*),
+    stale AS (
+        DELETE FROM public.tickets k
+         WHERE (k.tenant_id, k.hash) IN (
+               SELECT e.tenant_id, e.hash FROM public.tickets e
+                WHERE e.expires_at < clock_timestamp() - interval '1 minute'
+                ORDER BY e.expires_at LIMIT 10 FOR UPDATE SKIP LOCKED))
     SELECT u.tenant_id, u.owner, u.origin, u.actor, u.scopes, u.key_id, u.issued_at,
            u.session_expires_at, p.tier, p.limits
       FROM used u
-      JOIN public.tenants t ON t.id = u.tenant_id AND t.disabled_at IS NULL
       JOIN public.policies p ON p.tenant_id = u.tenant_id
      WHERE u.expires_at > clock_timestamp()
+       AND (u.session_expires_at IS NULL OR u.session_expires_at > clock_timestamp())
+       AND NOT EXISTS (SELECT FROM public.refused_credentials(
+               ARRAY[u.tenant_id], ARRAY[u.owner], ARRAY[u.key_id], ARRAY[u.issued_at]))
 $$;
 
--- Who owns these threads, asked only after a refusal was answered, to audit attempts on foreign
--- ones. Writes one audit row per refusal of a thread that exists and belongs to somebody else.
+-- Who owns these threads and runs, asked only after a refusal was answered, to audit attempts on
+-- foreign ones: one row per refusal of what exists and belongs to somebody else. The ids are made
+-- of what they count, so that one aggregate has one row, whichever process writes it first.
 CREATE FUNCTION audit_refusals(
     p_ids uuid[], p_tenant uuid[], p_actor text[], p_owner text[], p_action text[],
     p_target uuid[], p_count bigint[])
@@ -126,18 +125,40 @@ BEGIN
           UNION ALL
           SELECT r.tenant_id FROM public.runs r
            WHERE r.id = c.target AND (r.tenant_id <> c.tenant OR r.owner <> c.owner)
-          LIMIT 1) f;
+          LIMIT 1) f
+        ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS written = ROW_COUNT;
     RETURN written;
 END $$;
 
+-- Audit rows of many tenants in one round trip; each tenant's are written as that tenant.
+CREATE FUNCTION write_audit(
+    p_ids uuid[], p_tenant uuid[], p_actor text[], p_owner text[], p_action text[],
+    p_target text[], p_count bigint[])
+RETURNS void
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE each_tenant uuid;
+BEGIN
+    FOR each_tenant IN SELECT DISTINCT t FROM unnest(p_tenant) t LOOP
+        PERFORM public.set_principal(each_tenant, NULL);
+        INSERT INTO public.audit (tenant_id, id, actor, owner, action, target, count)
+        SELECT c.tenant, c.id, c.actor, c.owner, c.action, c.target, c.n
+          FROM unnest(p_ids, p_tenant, p_actor, p_owner, p_action, p_target, p_count)
+               AS c (id, tenant, actor, owner, action, target, n)
+         WHERE c.tenant = each_tenant
+            ON CONFLICT DO NOTHING;
+    END LOOP;
+END $$;
+
 -- All tenants, for the platform key alone: it never reads conversations.
-CREATE FUNCTION list_tenants(p_after uuid, p_limit int)
-RETURNS TABLE (id uuid, name text, tier text, created_at timestamptz, disabled_at timestamptz)
+CREATE FUNCTION list_tenants(p_after uuid, p_before uuid, p_backward boolean, p_limit int)
+RETURNS TABLE (id uuid, name text, tier text, limits jsonb, retention jsonb,
+               created_at timestamptz, updated_at timestamptz, disabled_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT t.id, t.name, p.tier, t.created_at, t.disabled_at
+    SELECT t.id, t.name, p.tier, p.limits, p.retention, t.created_at, p.updated_at, t.disabled_at
       FROM public.tenants t JOIN public.policies p ON p.tenant_id = t.id
-     WHERE p_after IS NULL OR t.id > p_after
-     ORDER BY t.id LIMIT p_limit
+     WHERE (p_after IS NULL OR t.id > p_after) AND (p_before IS NULL OR t.id < p_before)
+     ORDER BY CASE WHEN p_backward THEN t.id END DESC, t.id LIMIT p_limit
 $$;

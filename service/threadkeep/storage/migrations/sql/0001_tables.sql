@@ -52,7 +52,7 @@ CREATE TABLE token_issuers (
     revoked_at timestamptz,
     PRIMARY KEY (tenant_id, id)
 );
-CREATE UNIQUE INDEX token_issuers_key ON token_issuers (issuer, key_id);
+CREATE UNIQUE INDEX token_issuers_key ON token_issuers (issuer, key_id) WHERE revoked_at IS NULL;
 
 CREATE TABLE revoked_users (
     tenant_id uuid NOT NULL REFERENCES tenants (id),
@@ -208,6 +208,7 @@ CREATE TABLE tickets (
     PRIMARY KEY (tenant_id, hash)
 );
 CREATE INDEX tickets_hash ON tickets (hash);
+CREATE INDEX tickets_expiry ON tickets (expires_at);
 
 CREATE TABLE audit (
     tenant_id uuid NOT NULL,
