@@ -18,7 +18,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -105,14 +104,12 @@ def crash_database(crash_server: PostgresServer) -> Database:
 
 
 @pytest.fixture(scope="session")
-def pgbouncer(short_folder: Path, postgres_url: str) -> Iterator[PgBouncer]:
+def pgbouncer(short_folder: Path, postgres_url: str, databases: Databases) -> Iterator[PgBouncer]:
     """A pool in transaction mode before the shared server."""
-    if urlsplit(postgres_url).password:
-        resources.missing("pgbouncer", "the given PostgreSQL asks for passwords")
     program = resources.program("pgbouncer", "pgbouncer", package="pgbouncer")
     folder = short_folder / "pool"
     folder.mkdir()
-    pool = PgBouncer(program, folder, postgres_url, {APP: ""})
+    pool = PgBouncer(program, folder, postgres_url, {APP: databases.password(APP)})
     pool.start()
     yield pool
     pool.stop()

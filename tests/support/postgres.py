@@ -74,8 +74,8 @@ class Databases:
         return Database(
             name=name,
             superuser_url=with_login(self._url, name),
-            app_url=with_login(self._url, name, APP, self._password(APP)),
-            auditor_url=with_login(self._url, name, AUDITOR, self._password(AUDITOR)),
+            app_url=with_login(self._url, name, APP, self.password(APP)),
+            auditor_url=with_login(self._url, name, AUDITOR, self.password(AUDITOR)),
             is_crash_safe=self._is_crash_safe,
         )
 
@@ -83,17 +83,18 @@ class Databases:
         """Drop a database, whoever is connected."""
         await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    async def _let_in(self, *roles: str) -> None:
-        for role in roles:
-            password = self._password(role)
-            await self._execute(
-                f"ALTER ROLE {role} LOGIN" + (f" PASSWORD '{password}'" if password else "")
-            )
-
-    def _password(self, role: str) -> str:
+    def password(self, role: str) -> str:
+        """With which a role logs in; empty where the server asks for none."""
         # Made from the superuser's, so that test runs on one server agree about it.
         secret = urlsplit(self._url).password
         return hashlib.sha256(f"{role}:{secret}".encode()).hexdigest() if secret else ""
+
+    async def _let_in(self, *roles: str) -> None:
+        for role in roles:
+            password = self.password(role)
+            await self._execute(
+                f"ALTER ROLE {role} LOGIN" + (f" PASSWORD '{password}'" if password else "")
+            )
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self._url, timeout=_CONNECT_SECONDS)
