@@ -1,0 +1,115 @@
+"""The composition root: makes one process' services, opens them in order, closes them in reverse."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from threadkeep import metrics
+from threadkeep.domain import limits
+from threadkeep.domain.entries import Entry
+from threadkeep.services.audit import Audit
+from threadkeep.services.catalog import Services
+from threadkeep.services.credentials import Credentials
+from threadkeep.services.delivery import Delivery
+from threadkeep.services.journal import Journal
+from threadkeep.services.messages import Messages
+from threadkeep.services.probes import Probes
+from threadkeep.services.projector import Projector
+from threadkeep.services.rates import Rates
+from threadkeep.services.runs import Runs
+from threadkeep.services.search import Search
+from threadkeep.services.tenants import Tenants
+from threadkeep.services.threads import Threads
+from threadkeep.settings import Settings
+from threadkeep.storage.appender import Appender
+from threadkeep.storage.appends import Appended, Item
+from threadkeep.storage.database import Database
+from threadkeep.web.keys import LIFECYCLE, SERVICES, SETTINGS, Lifecycle
+from threadkeep.web.middleware import edge, on_prepare
+from threadkeep.web.routes import add_routes
+
+
+def create_app(settings: Settings) -> web.Application:
+    """An application that opens its services when it is started, and closes them when stopped."""
+    app = web.Application(client_max_size=limits.BODY_BYTES, middlewares=[edge])
+    app[SETTINGS] = settings
+    app[LIFECYCLE] = Lifecycle()
+    add_routes(app)
+    app.on_response_prepare.append(on_prepare)
+    app.cleanup_ctx.append(_services)
+    return app
+
+
+async def _services(app: web.Application) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        app[SERVICES] = await open_services(app[SETTINGS], stack)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is never looked at again
+        yield
+
+
+async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
+    """Open everything, each part registered with `stack` before the next one is opened."""
+    database = Database(settings)
+    stack.push_async_callback(database.aclose)
+    await database.open()
+    rates = Rates(settings)
+    audit = await _running(Audit(database), stack)
+    credentials = await _running(Credentials(database, settings), stack)
+    wakeups = wakeups_for(settings, database)
+    delivery = await _running(Delivery(database, wakeups), stack)
+    projector = await _running(Projector(database, settings), stack)
+    grown = Grown(audit, delivery, projector)
+    journal = Journal(database, grown.published)
+    appender = await _running(Appender(database, settings, grown.committed), stack)
+    runs = Runs(database, journal, delivery.publish_partial)
+    return Services(
+        audit=audit,
+        credentials=credentials,
+        delivery=delivery,
+        messages=Messages(database, appender, rates),
+        probes=Probes(database),
+        rates=rates,
+        runs=runs,
+        search=Search(database),
+        tenants=Tenants(database, credentials.sealer),
+        threads=Threads(database, journal),
+    )
+
+
+async def _running(part: Part, stack: AsyncExitStack) -> Part:
+    """Start a part that has background work, and have it closed before what it stands on."""
+    stack.push_async_callback(part.aclose)
+    started = part.start()
+    if started is not None:
+        await started
+    return part
+
+
+class Grown:
+    """Tells those who follow the log what a commit has added to it."""
+
+    def __init__(self, audit: Audit, delivery: Delivery, projector: Projector) -> None:
+        self._audit = audit
+        self._delivery = delivery
+        self._projector = projector
+
+    def committed(self, grown: Sequence[tuple[Item, Appended]]) -> None:
+        """Messages of one batch, before their callers are answered."""
+        self._audit.appended(grown)
+        self._delivery.committed(grown)
+        messages = 0
+        for item, _ in grown:
+            messages += len(item.drafts)
+            self._projector.mark(item.tenant, item.thread)
+        metrics.APPENDED.inc(messages)
+        metrics.BATCH_REQUESTS.observe(len(grown))
+
+    def published(self, owner: str, entries: Sequence[Entry]) -> None:
+        """Entries of one transaction on a thread."""
+        self._delivery.publish(owner, entries)
+        self._projector.mark(entries[0].tenant, entries[0].thread)

@@ -1,0 +1,139 @@
+"""What every request passes through: ids, limits, authentication, errors, logs, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from time import perf_counter
+from typing import Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import Histogram
+
+from threadkeep import metrics
+from threadkeep.domain import ids
+from threadkeep.errors import InvalidRequest, NotFound, ThreadkeepError
+from threadkeep.logs import get_logger
+from threadkeep.web import cors
+from threadkeep.web.authentication import authenticate
+from threadkeep.web.errors import MethodNotAllowed, error_response, status_of
+from threadkeep.web.keys import PRINCIPAL, REQUEST_ID, SERVICES
+from threadkeep.web.route import ROUTE, ROUTES, Handler, Route
+
+_log = get_logger(__name__)
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
+_PUBLIC_ID: Final = re.compile(r"[a-z]{3}_([0-9a-f]{32})\Z")
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every answer that does not set them itself."""
+
+_STARTED: Final = web.RequestKey("started", bool)
+"""True once the head of an answer has been sent."""
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The only place where errors become answers."""
+    begun = perf_counter()
+    request[REQUEST_ID] = request_id = _request_id(request)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    route = request.app[ROUTES].get(request.match_info.route)
+    try:
+        response = await _serve(request, route, handler)
+    except asyncio.CancelledError:
+        raise
+    except Exception as exc:
+        if request.get(_STARTED):
+            raise
+        response = _failed(request, route, exc)
+    _finish(request, route, response, perf_counter() - begun)
+    return response
+
+
+async def _serve(request: web.Request, route: Route | None, handler: Handler) -> web.StreamResponse:
+    if cors.is_preflight(request):
+        return cors.preflight(request)
+    if route is None:
+        raise _unknown(request)
+    request[ROUTE] = route
+    await authenticate(request, route)
+    return await handler(request)
+
+
+def _unknown(request: web.Request) -> ThreadkeepError:
+    exc = request.match_info.http_exception
+    if isinstance(exc, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(", ".join(sorted(exc.allowed_methods)))
+    return NotFound("There is no such route.")
+
+
+def _failed(request: web.Request, route: Route | None, exc: Exception) -> web.Response:
+    if isinstance(exc, ConnectionError | web.RequestPayloadError):
+        exc = InvalidRequest("The body ended early.", malformed=True)
+    code = exc.code if isinstance(exc, ThreadkeepError) else ThreadkeepError.code
+    metrics.REFUSED.labels(code).inc()
+    if not isinstance(exc, ThreadkeepError) or status_of(exc) == 500:
+        _log.error("http.failed", exc_info=exc)
+    elif isinstance(exc, NotFound) and route is not None:
+        _audit_refusal(request, route)
+    return error_response(exc, request[REQUEST_ID])
+
+
+def _audit_refusal(request: web.Request, route: Route) -> None:
+    """Note whose resource was asked for in vain; who owns it is looked up much later."""
+    principal = request.get(PRINCIPAL)
+    targets = [m[1] for value in request.match_info.values() if (m := _PUBLIC_ID.match(value))]
+    if principal is None or not targets:
+        return
+    refused = request.app[SERVICES].audit.refused
+    action = f"{route.method} {route.path}"
+    asyncio.get_running_loop().call_soon(refused, principal, action, targets[0])
+
+
+def _finish(
+    request: web.Request, route: Route | None, response: web.StreamResponse, seconds: float
+) -> None:
+    if route is not None and route.is_stream and response.status < 400:
+        return
+    path = route.path if route is not None else "unknown"
+    method = request.method if route is not None else "any"
+    _timer(method, path, response.status).observe(seconds)
+    _log.info(
+        "http.request",
+        method=request.method,
+        route=path,
+        status=response.status,
+        duration_ms=round(seconds * 1000, 2),
+    )
+
+
+_timers: dict[tuple[str, str, int], Histogram] = {}
+
+
+def _timer(method: str, path: str, status: int) -> Histogram:
+    key = (method, path, status)
+    if key not in _timers:
+        _timers[key] = metrics.HTTP_SECONDS.labels(method, path, str(status))
+    return _timers[key]
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id", "")
+    return given if _REQUEST_ID.match(given) else ids.new_id()
+
+
+async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer, of streams and refused upgrades too."""
+    request[_STARTED] = True
+    headers = response.headers
+    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+    cors.allow(request, response)

@@ -1,0 +1,18 @@
+"""All routes, in one table: serving, authentication and the description of the API follow it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from threadkeep.web.route import ROUTES, Route
+
+TABLE: Final[tuple[Route, ...]] = ()
+
+
+def add_routes(app: web.Application) -> None:
+    """Serve the table."""
+    app[ROUTES] = {
+        app.router.add_route(route.method, route.path, route.handler): route for route in TABLE
+    }
