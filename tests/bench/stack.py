@@ -1,0 +1,142 @@
+"""What is measured: PostgreSQL with fsync, `threadkeep serve`, a tenant without limits."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+
+from tests.support.postgres import Database, Databases, superuser
+from tests.support.service import ServiceProcess
+from threadkeep.embedded.postgres import PostgresServer
+
+USER = "bench"
+
+_POSTGRES = {
+    "shared_buffers": "1GB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "15min",
+    "max_connections": "200",
+}
+"""As the chart tunes it; references and service share the server, so it moves both alike."""
+
+
+@dataclass
+class Stack:
+    """The running parts and how to reach them."""
+
+    database: Database
+    service: ServiceProcess
+    bearer: str
+    folder: Path
+    session: aiohttp.ClientSession
+
+    @property
+    def port(self) -> int:
+        """Where the service listens."""
+        return self.service.port
+
+    async def threads(self, count: int) -> list[str]:
+        """New threads, made through the public API."""
+        return list(await asyncio.gather(*(self._thread() for _ in range(count))))
+
+    async def _thread(self) -> str:
+        async with self.session.post("/v1/threads", json={}) as answer:
+            answer.raise_for_status()
+            thread: str = (await answer.json())["id"]
+            return thread
+
+    async def fill(self, thread: str, count: int) -> None:
+        """Messages written through the public API, a hundred at a time."""
+        gate = asyncio.Semaphore(16)
+
+        async def post(messages: Sequence[dict[str, str]]) -> None:
+            async with (
+                gate,
+                self.session.post(
+                    f"/v1/threads/{thread}/messages", json={"messages": messages}
+                ) as answer,
+            ):
+                answer.raise_for_status()
+
+        await asyncio.gather(
+            *(
+                post([{"content": f"message {n} of the filling"} for n in range(at, at + 100)])
+                for at in range(0, count, 100)
+            )
+        )
+
+    def service_cpu(self) -> float:
+        """CPU seconds that the service's processes have used."""
+        return sum(sum(p.cpu_times()[:2]) for p in self._processes())
+
+    def service_rss(self) -> int:
+        """Resident bytes of the service's processes."""
+        return sum(int(p.memory_info().rss) for p in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
+        pid = self.service.pid
+        assert pid is not None
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+
+    async def name_threads_for_reference(self, threads: Sequence[str]) -> None:
+        """Let reference B find the same threads."""
+        async with superuser(self.database.superuser_url) as connection:
+            await connection.execute("TRUNCATE bench_threads")
+            for number, thread in enumerate(threads, 1):
+                await connection.execute(
+                    "INSERT INTO bench_threads SELECT $1, tenant_id, thread_id, owner"
+                    " FROM heads WHERE thread_id = $2",
+                    number,
+                    thread.removeprefix("thr_"),
+                )
+
+
+@asynccontextmanager
+async def stack(folder: Path, prepare: str) -> AsyncIterator[Stack]:
+    """Start everything; stop it at the end."""
+    server = PostgresServer(folder / "postgres", fsync=True, settings=_POSTGRES)
+    await asyncio.to_thread(server.start)
+    try:
+        databases = Databases(server.url("postgres"), is_crash_safe=True)
+        await asyncio.to_thread(databases.prepare)
+        database = await databases.create()
+        async with superuser(database.superuser_url) as connection:
+            await connection.execute(prepare)
+        platform_key = secrets.token_urlsafe(24)
+        settings = database.service_environment() | {"THREADKEEP_PLATFORM_KEY": platform_key}
+        service = ServiceProcess("bench", folder, settings)
+        await asyncio.to_thread(service.start)
+        try:
+            bearer = await _tenant_key(service.url, platform_key)
+            headers = {"Authorization": f"Bearer {bearer}", "Threadkeep-User": USER}
+            async with aiohttp.ClientSession(service.url, headers=headers) as session:
+                yield Stack(database, service, bearer, folder, session)
+        finally:
+            await asyncio.to_thread(service.stop)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def _tenant_key(url: str, platform_key: str) -> str:
+    headers = {"Authorization": f"Bearer {platform_key}"}
+    async with aiohttp.ClientSession(url, headers=headers) as session:
+        tenant = await _post(session, "/v1/tenants", {"name": "bench", "tier": "unlimited"})
+        key = await _post(session, f"/v1/tenants/{tenant['id']}/keys", {"name": "bench"})
+        secret: str = key["key"]
+        return secret
+
+
+async def _post(session: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async with session.post(path, json=body) as answer:
+        answer.raise_for_status()
+        result: dict[str, Any] = await answer.json()
+        return result
