@@ -14,6 +14,7 @@ _FILES = (
     "0001_tables.sql",
     "0001_append.sql",
     "0001_reads.sql",
+    "0001_delivery.sql",
     "0001_system.sql",
     "0001_runs.sql",
     "0001_projector.sql",
