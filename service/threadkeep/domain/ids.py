@@ -24,6 +24,16 @@ def new_id() -> str:
     return uuid_utils.uuid7().hex
 
 
+def derived_id(at: float, digest: bytes) -> str:
+    """The UUIDv7 of a moment (seconds since 1970) whose other bits come from a digest.
+
+    What happens at one moment and has one digest has one id, whoever makes it.
+    """
+    bits = int.from_bytes(digest[:10], "big")
+    value = (int(at * 1000) & (1 << 48) - 1) << 80 | 7 << 76 | (bits >> 62 & 0xFFF) << 64
+    return f"{value | 2 << 62 | bits & (1 << 62) - 1:032x}"
+
+
 def to_public(prefix: str, value: str) -> str:
     """The form that callers see: prefix, underscore, digits."""
     return f"{prefix}_{value}"

@@ -106,16 +106,16 @@ $$;
 -- Who owns these threads and runs, asked only after a refusal was answered, to audit attempts on
 -- foreign ones: one row per refusal of what exists and belongs to somebody else. The ids are made
 -- of what they count, so that one aggregate has one row, whichever process writes it first.
+-- Returns what was written.
 CREATE FUNCTION audit_refusals(
     p_ids uuid[], p_tenant uuid[], p_actor text[], p_owner text[], p_action text[],
     p_target uuid[], p_count bigint[])
-RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+RETURNS TABLE (written uuid)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-DECLARE written bigint;
-BEGIN
     INSERT INTO public.audit (tenant_id, id, actor, owner, action, target, count, detail)
-    SELECT c.tenant, c.id, c.actor, c.owner, c.action, c.target::text, c.n,
+    SELECT c.tenant, c.id, c.actor, c.owner, c.action,
+           replace(c.target::text, '-', ''), c.n,
            jsonb_build_object('foreign_tenant', f.tenant_id <> c.tenant)
       FROM unnest(p_ids, p_tenant, p_actor, p_owner, p_action, p_target, p_count)
            AS c (id, tenant, actor, owner, action, target, n)
@@ -126,10 +126,9 @@ BEGIN
           SELECT r.tenant_id FROM public.runs r
            WHERE r.id = c.target AND (r.tenant_id <> c.tenant OR r.owner <> c.owner)
           LIMIT 1) f
-        ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS written = ROW_COUNT;
-    RETURN written;
-END $$;
+        ON CONFLICT DO NOTHING
+    RETURNING id
+$$;
 
 -- Audit rows of many tenants in one round trip; each tenant's are written as that tenant.
 CREATE FUNCTION write_audit(
