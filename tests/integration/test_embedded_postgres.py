@@ -176,11 +176,24 @@ async def test_a_stale_pid_file_that_names_another_program(
         pid_file = tmp_path / "data" / "postmaster.pid"
         lines = pid_file.read_text().splitlines()
         pid_file.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+        (server.socket_directory / ".s.PGSQL.5432.lock").write_text(f"{other.pid}\n")
         server.start()
 
         assert await one_value(server.url("postgres"), "SELECT 1") == 1
         assert other.poll() is None
         other.kill()
+
+
+async def test_a_long_path_gets_a_short_socket_elsewhere(tmp_path: Path) -> None:
+    server = PostgresServer(tmp_path / ("long" * 30) / "data")
+    start_postgres(server)
+    folder = server.socket_directory
+
+    assert not folder.is_relative_to(tmp_path)
+    assert folder.stat().st_mode & 0o077 == 0
+    assert await one_value(server.url("postgres"), "SELECT 1") == 1
+    server.stop()
+    assert not folder.exists()
 
 
 def test_an_unfinished_initialisation_is_begun_anew(tmp_path: Path) -> None:
@@ -212,7 +225,7 @@ async def test_without_user_namespaces_root_uses_another_user(
     short_folder.chmod(0o755)
     monkeypatch.setattr(postgres, "launcher", unprivileged._as_another_user)
 
-    with PostgresServer(short_folder / "other-user") as server:
+    with PostgresServer(short_folder / "other-user", password="secret") as server:
         assert server.pid is not None
         assert psutil.Process(server.pid).uids().effective != 0
         assert await one_value(server.url("postgres"), "SELECT 1") == 1

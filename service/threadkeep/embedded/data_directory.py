@@ -1,6 +1,7 @@
 """A PostgreSQL data directory: who may use it, whether it is sound, and how it is made.
 
-Beside `<name>/` lie `<name>.lock`, held by the process that owns the server, and `<name>.log`.
+Beside `<name>/` lie `<name>.lock`, held by the process that owns the server, `<name>.log`, and,
+where the path is short enough, `<name>.run/` with the Unix socket.
 """
 
 from __future__ import annotations
@@ -136,14 +137,30 @@ class DataDirectory:
     def _initialise(self, binaries: Path, launch: Launcher) -> None:
         # Made under another name, so that a half-made directory is never taken for a whole one.
         unfinished = self.path.with_name(f"{self.path.name}.new")
+        password_file = self.path.with_name(f"{self.path.name}.password")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         launch.give(unfinished)
-        command = launch.command(binaries / "initdb", "-D", unfinished, *self._initdb_options())
+        options = self._initdb_options()
+        try:
+            if self._password is not None:
+                password_file.touch(mode=0o600)
+                password_file.write_text(f"{self._password}\n", encoding="utf-8")
+                launch.give(password_file)
+                options.append(f"--pwfile={password_file}")
+            self._run_initdb(launch.command(binaries / "initdb", "-D", unfinished, *options))
+            if self.path.exists():
+                self.path.rmdir()
+            unfinished.rename(self.path)
+        finally:
+            password_file.unlink(missing_ok=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _run_initdb(self, command: list[str]) -> None:
         try:
             result = subprocess.run(
                 command,
-                input=f"{self._password}\n".encode(),
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
@@ -152,21 +169,13 @@ class DataDirectory:
                 check=False,
                 start_new_session=True,
             )
-            if result.returncode != 0:
-                raise explain(
-                    f"{self.path} could not be initialised",
-                    log=result.stderr.decode("utf-8", "replace").strip(),
-                    folder=self.path,
-                )
-            if self.path.exists():
-                self.path.rmdir()
-            unfinished.rename(self.path)
         except subprocess.TimeoutExpired as exc:
             raise EmbeddedServerError(
                 Reason.TIMEOUT, f"{self.path} was not initialised in {_INITDB_SECONDS:g} s."
             ) from exc
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        if result.returncode != 0:
+            log = result.stderr.decode("utf-8", "replace").strip()
+            raise explain(f"{self.path} could not be initialised", log=log, folder=self.path)
 
     def _initdb_options(self) -> list[str]:
         options = [
@@ -181,7 +190,7 @@ class DataDirectory:
         if self._password is None:
             options.append("--auth=trust")
         else:
-            options += ["--auth=scram-sha-256", "--pwfile=/dev/stdin"]
+            options.append("--auth=scram-sha-256")
         if not self._fsync:
             options.append("--no-sync")
         return options

@@ -146,8 +146,8 @@ class PostgresServer:
             raise EmbeddedServerError(Reason.PRIVILEGES, str(exc)) from exc
         self._data.lock()
         try:
-            self._make_socket_directory(launch)
             self._data.prepare(binaries, launch)
+            self._make_socket_directory(launch)
             self._check_port()
             self._process = self._launch(binaries, launch)
             self._wait_until_ready(self._process, seconds)
@@ -187,20 +187,21 @@ class PostgresServer:
         process.wait(_QUIT_SECONDS)
 
     def _make_socket_directory(self, launch: Launcher) -> None:
-        if self._socket_directory is not None:  # started again after kill()
-            return
-        given = self._given_socket_directory
-        if given is not None:
-            given = given.absolute()
-            given.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = given or Path(tempfile.mkdtemp(prefix="threadkeep-", dir=_short_temporary()))
-        self._socket_directory = folder
-        longest = folder / f".s.PGSQL.{self.port}.lock"
-        if len(os.fsencode(longest)) > _SOCKET_PATH_BYTES:
+        folder = self._socket_directory or self._given_socket_directory
+        if folder is None:
+            folder = self._data.path.with_name(f"{self._data.path.name}.run")
+            if not _is_short(folder, self.port):
+                folder = Path(tempfile.mkdtemp(prefix="threadkeep-", dir="/tmp"))
+        folder = folder.absolute()
+        if not _is_short(folder, self.port):
             raise EmbeddedServerError(
                 Reason.SOCKET, f"The path of the socket directory is too long for Unix: {folder}"
             )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         launch.give(folder)
+        self._socket_directory = folder
+        # Left by a killed server, whose number in it may belong to another program by now.
+        (folder / f".s.PGSQL.{self.port}.lock").unlink(missing_ok=True)
 
     def _check_port(self) -> None:
         if self._tcp_port is None:
@@ -259,6 +260,5 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
 
-def _short_temporary() -> str:
-    folder = tempfile.gettempdir()
-    return folder if len(os.fsencode(folder)) < _SOCKET_PATH_BYTES // 2 else "/tmp"  # noqa: S108 - mkdtemp makes it private
+def _is_short(folder: Path, port: int) -> bool:
+    return len(os.fsencode(folder / f".s.PGSQL.{port}.lock")) <= _SOCKET_PATH_BYTES
