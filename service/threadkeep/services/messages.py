@@ -79,7 +79,7 @@ class Messages:
             raise verdict
         return verdict
 
-    async def page(
+    async def page(  # noqa: PLR0913 - the filters of one read, by keyword
         self,
         principal: Principal,
         thread: str,

@@ -1,1 +1,1 @@
-"""The only code that speaks SQL or Redis. It decides nothing and never commits on its own account."""
+"""The only code that speaks SQL or Redis. It decides nothing."""

@@ -120,7 +120,7 @@ class _Lane:
         items.sort(key=attrgetter("tenant", "thread"))  # stable: a thread keeps its order
         try:
             verdicts = await self._attempt(items, deadline)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, every item must get an answer
             _log.exception("append.failed", items=len(items))
             self._drop_connection()
             verdicts = [ThreadkeepError() for _ in items]
@@ -183,5 +183,5 @@ class _Lane:
     def _call(callback: Callable[[Any], None], value: Any) -> None:
         try:
             callback(value)
-        except Exception:  # one caller's mistake must not cost the others their answers
+        except Exception:  # noqa: BLE001 - one caller's mistake must not cost others their answers
             _log.exception("append.callback_failed")

@@ -19,6 +19,7 @@ from threadkeep.errors import (
     ThreadkeepError,
     Unavailable,
 )
+from threadkeep.storage.database import fetch_one
 
 _BATCH: Final = "SELECT * FROM append_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _ITEMS: Final = "SELECT * FROM append_items($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
@@ -83,7 +84,8 @@ async def append_batch(connection: asyncpg.Connection[Any], items: Sequence[Item
         group = len(groups)
         places.append((group - 1, counts[-1]))
         counts[-1] = _add(columns, item, group, counts[-1])
-    row = await connection.fetchrow(
+    row = await fetch_one(
+        connection,
         _BATCH,
         [g.tenant for g in groups],
         [g.thread for g in groups],
@@ -91,7 +93,6 @@ async def append_batch(connection: asyncpg.Connection[Any], items: Sequence[Item
         counts,
         *columns,
     )
-    assert row is not None
     bases, times, salts, database_salt = row
     return [
         Appended(

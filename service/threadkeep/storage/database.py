@@ -187,12 +187,12 @@ class Database:
         )
 
     async def _check(self, connection: Connection) -> None:
-        settings = await connection.fetchrow(
+        settings = await fetch_one(
+            connection,
             "SELECT current_setting('server_version_num')::int AS version,"
             " current_setting('fsync') AS fsync,"
-            " current_setting('synchronous_commit') AS commit"
+            " current_setting('synchronous_commit') AS commit",
         )
-        assert settings is not None
         if settings["version"] < migrate.MINIMUM_VERSION:
             raise DependencyError("PostgreSQL 17 or later is needed.")
         unsafe = "off" in (settings["fsync"], settings["commit"])
@@ -229,6 +229,14 @@ async def _commit(transaction: Any, *, readonly: bool) -> None:
         await transaction.commit()
     except _AWAY as exc:
         raise Unavailable(None, outcome_unknown=not readonly) from exc
+
+
+async def fetch_one(connection: Connection, query: str, *args: Any) -> Record:
+    """The one row that `query` always has."""
+    row: Record | None = await connection.fetchrow(query, *args)
+    if row is None:
+        raise ThreadkeepError
+    return row
 
 
 def first(rows: Sequence[Record]) -> Record | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from threadkeep.domain.entries import Draft, Entry, epoch_of
-from threadkeep.storage.database import Connection, Database, Record
+from threadkeep.storage.database import Connection, Database, Record, fetch_one
 
 _READ: Final = "SELECT * FROM read_entries($1, $2, $3, $4, $5, $6, $7, $8)"
 END: Final = 2**62
@@ -39,7 +39,7 @@ class Page:
     """Always ascending by seq."""
 
 
-async def read_page(
+async def read_page(  # noqa: PLR0913 - the filters of one read, by keyword
     database: Database,
     tenant: str,
     owner: str,
@@ -132,7 +132,8 @@ async def append_locked(
     digest: bytes | None = None,
 ) -> tuple[Head, list[Entry]]:
     """Append under a lock that `lock_head` took; `state` is the thread's new state, if any."""
-    row = await connection.fetchrow(
+    row = await fetch_one(
+        connection,
         "SELECT * FROM append_locked($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         head.tenant,
         head.thread,
@@ -146,7 +147,6 @@ async def append_locked(
         idem,
         digest,
     )
-    assert row is not None
     epoch = epoch_of(row["database_salt"], row["thread_salt"])
     entries = [
         placed(head, epoch, draft, row["base"] + n, row["at"] + _MICROSECOND * (n - 1))
