@@ -6,12 +6,24 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 Result = TypeVar("Result")
 
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.05
+
+
+@overload
+async def until(
+    predicate: Callable[[], Awaitable[Result]], timeout: float = ..., *, what: str = ...
+) -> Result: ...
+
+
+@overload
+async def until(
+    predicate: Callable[[], Result], timeout: float = ..., *, what: str = ...
+) -> Result: ...
 
 
 async def until(
