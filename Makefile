@@ -39,8 +39,8 @@ format: $(INSTALLED) ## format and fix what can be fixed by itself
 bench: $(INSTALLED) ## measure; ARGS="--help" shows the options
 	@exec $(PYTHON) -m tests.bench $(ARGS)
 
-scenarios: packages $(INSTALLED) ## the scenarios alone
-	@exec $(BIN)/pytest tests/scenarios $(ARGS)
+scenarios: packages $(INSTALLED) ## the 41 scenarios, their sabotages and build/scenarios/report.html
+	@exec $(BIN)/pytest tests/scenarios tests/sabotage --judge --profile laptop $(ARGS)
 
 lock: $(INSTALLED) ## choose the versions of all dependencies anew, none younger than a week
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \

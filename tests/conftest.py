@@ -7,6 +7,7 @@ THREADKEEP_TEST_DATABASE_URL  a superuser's URL of PostgreSQL 17 or 18
 THREADKEEP_TEST_REDIS_URL     Redis
 THREADKEEP_TEST_BASE_URL      the service; several addresses are separated by commas
 THREADKEEP_TEST_PLATFORM_KEY  its platform key
+THREADKEEP_TEST_ADMIN_DSN     a superuser's URL of the service's database
 THREADKEEP_TEST_REQUIRE       what must be there instead of being skipped; with CI=true: everything
 """
 
@@ -30,7 +31,7 @@ from .support.postgres import APP, Database, Databases, copy_directory, local_se
 from .support.redis import RedisServer
 from .support.service import Deployment, ServiceProcess
 
-pytest_plugins = ["tests.support.reporting"]
+pytest_plugins = ["tests.support.reporting", "tests.scenarios.reporting.plugin"]
 
 _MADE_TEMPLATE = "threadkeep_template"
 
@@ -152,6 +153,14 @@ def platform_key() -> str:
 
 
 @pytest.fixture(scope="session")
+def shared_database(databases: Databases) -> Iterator[Database]:
+    """The database of the service processes that many tests share."""
+    database = run_now(databases.create())
+    yield database
+    run_now(databases.drop(database.name))
+
+
+@pytest.fixture(scope="session")
 def service_urls(request: pytest.FixtureRequest, platform_key: str) -> Iterator[list[str]]:
     """Addresses of at least two service processes over one database, shared by many tests."""
     if given := os.environ.get("THREADKEEP_TEST_BASE_URL"):
@@ -161,9 +170,8 @@ def service_urls(request: pytest.FixtureRequest, platform_key: str) -> Iterator[
         # One address before several processes is reached twice.
         yield urls if len(urls) > 1 else urls * 2
         return
-    databases: Databases = request.getfixturevalue("databases")
+    database: Database = request.getfixturevalue("shared_database")
     folder: Path = request.getfixturevalue("short_folder")
-    database = run_now(databases.create())
     settings = database.service_environment() | {"THREADKEEP_PLATFORM_KEY": platform_key}
     shared = Deployment(
         [ServiceProcess(f"shared-{number}", folder, settings) for number in (1, 2)], platform_key
@@ -173,7 +181,6 @@ def service_urls(request: pytest.FixtureRequest, platform_key: str) -> Iterator[
         yield shared.urls
     finally:
         shared.stop_now()
-        run_now(databases.drop(database.name))
 
 
 @pytest.fixture

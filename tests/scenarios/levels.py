@@ -1,0 +1,91 @@
+"""How much the scenarios do: one table, printed in every report, never scaled down in silence."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from typing import Final
+
+import pytest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levels:
+    """Amounts of one profile."""
+
+    samples: int
+    """Calls behind a latency figure."""
+    probes: int
+    """Attempts on random and foreign ids."""
+    users: int
+    """Users at once in the scenarios of isolation."""
+    responses: int
+    """Answers searched for foreign canaries."""
+    sockets: int
+    """Open sockets in the scenarios of delivery."""
+    frames: int
+    """Frames searched for foreign canaries."""
+    runs: int
+    """Runs whose states are followed."""
+    thread_messages: int
+    """Messages of the longest thread that is read."""
+    user_requests: int
+    """Requests of each of twenty users."""
+    kills: int
+    """Crashes of processes and of the database."""
+
+
+PROFILES: Final = {
+    "ci": Levels(
+        samples=200,
+        probes=1000,
+        users=40,
+        responses=5_000,
+        sockets=60,
+        frames=2_000,
+        runs=50,
+        thread_messages=500,
+        user_requests=100,
+        kills=10,
+    ),
+    "laptop": Levels(
+        samples=400,
+        probes=1000,
+        users=100,
+        responses=20_000,
+        sockets=200,
+        frames=10_000,
+        runs=200,
+        thread_messages=1_000,
+        user_requests=100,
+        kills=10,
+    ),
+    "cluster": Levels(
+        samples=1000,
+        probes=1000,
+        users=200,
+        responses=100_000,
+        sockets=200,
+        frames=10_000,
+        runs=500,
+        thread_messages=1_000,
+        user_requests=200,
+        kills=10,
+    ),
+}
+
+
+def profile_of(config: pytest.Config) -> str:
+    """`--profile`, else THREADKEEP_TEST_PROFILE, else `ci`."""
+    name = config.getoption("--profile") or os.environ.get("THREADKEEP_TEST_PROFILE") or "ci"
+    if name not in PROFILES:
+        raise pytest.UsageError(f"There is no profile {name}; known are {', '.join(PROFILES)}.")
+    return str(name)
+
+
+def table() -> list[tuple[str, dict[str, int]]]:
+    """(amount, profile → value), for the report."""
+    return [
+        (field.name, {name: getattr(levels, field.name) for name, levels in PROFILES.items()})
+        for field in fields(Levels)
+    ]
