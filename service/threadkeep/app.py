@@ -1,17 +1,20 @@
-"""The composition root: makes one process' services, opens them in order, closes them in reverse."""
+"""The composition root: opens one process' services in order and closes them in reverse."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack
+from typing import Protocol, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from threadkeep import metrics
 from threadkeep.domain import limits
 from threadkeep.domain.entries import Entry
 from threadkeep.services.audit import Audit
+from threadkeep.services.audit_log import AuditLog
 from threadkeep.services.catalog import Services
 from threadkeep.services.credentials import Credentials
 from threadkeep.services.delivery import Delivery
@@ -21,6 +24,7 @@ from threadkeep.services.probes import Probes
 from threadkeep.services.projector import Projector
 from threadkeep.services.rates import Rates
 from threadkeep.services.runs import Runs
+from threadkeep.services.sealing import Sealer
 from threadkeep.services.search import Search
 from threadkeep.services.tenants import Tenants
 from threadkeep.services.threads import Threads
@@ -28,9 +32,13 @@ from threadkeep.settings import Settings
 from threadkeep.storage.appender import Appender
 from threadkeep.storage.appends import Appended, Item
 from threadkeep.storage.database import Database
-from threadkeep.web.keys import LIFECYCLE, SERVICES, SETTINGS, Lifecycle
+from threadkeep.storage.wakeups import wakeups_for
+from threadkeep.web.fetching import fetch_with, key_session
+from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES, SETTINGS, Lifecycle
+from threadkeep.web.listening import GREETINGS
 from threadkeep.web.middleware import edge, on_prepare
-from threadkeep.web.routes import add_routes
+from threadkeep.web.openapi import document
+from threadkeep.web.routes import TABLE, add_routes
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -38,10 +46,17 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(client_max_size=limits.BODY_BYTES, middlewares=[edge])
     app[SETTINGS] = settings
     app[LIFECYCLE] = Lifecycle()
+    app[GREETINGS] = {}
+    app[DOCUMENT] = msgspec.json.encode(document(TABLE))
     add_routes(app)
     app.on_response_prepare.append(on_prepare)
     app.cleanup_ctx.append(_services)
     return app
+
+
+async def drain(app: web.Application) -> None:
+    """Say that this process is leaving, and tell sockets and streams to go elsewhere."""
+    app[LIFECYCLE].draining = True
 
 
 async def _services(app: web.Application) -> AsyncIterator[None]:
@@ -58,17 +73,25 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(database.aclose)
     await database.open()
     rates = Rates(settings)
+    sealer = Sealer(settings.platform_key)
     audit = await _running(Audit(database), stack)
-    credentials = await _running(Credentials(database, settings), stack)
+    session = await stack.enter_async_context(key_session())
+    credentials = await _running(
+        Credentials(database, settings, sealer=sealer, audit=audit, fetch=fetch_with(session)),
+        stack,
+    )
     wakeups = wakeups_for(settings, database)
     delivery = await _running(Delivery(database, wakeups), stack)
     projector = await _running(Projector(database, settings), stack)
     grown = Grown(audit, delivery, projector)
     journal = Journal(database, grown.published)
     appender = await _running(Appender(database, settings, grown.committed), stack)
-    runs = Runs(database, journal, delivery.publish_partial)
+    runs = Runs(database, journal, rates, delivery.publish_partial)
+    stack.push_async_callback(runs.aclose)
+    runs.start_reaper()
     return Services(
         audit=audit,
+        audit_log=AuditLog(database),
         credentials=credentials,
         delivery=delivery,
         messages=Messages(database, appender, rates),
@@ -76,18 +99,31 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         rates=rates,
         runs=runs,
         search=Search(database),
-        tenants=Tenants(database, credentials.sealer),
+        tenants=Tenants(database, sealer),
         threads=Threads(database, journal),
     )
 
 
-async def _running(part: Part, stack: AsyncExitStack) -> Part:
+async def _running(part: Running, stack: AsyncExitStack) -> Running:
     """Start a part that has background work, and have it closed before what it stands on."""
     stack.push_async_callback(part.aclose)
     started = part.start()
     if started is not None:
         await started
     return part
+
+
+class Part(Protocol):
+    """Something with background work."""
+
+    def start(self) -> Awaitable[None] | None:
+        """Begin it."""
+
+    async def aclose(self) -> None:
+        """End it."""
+
+
+Running = TypeVar("Running", bound=Part)
 
 
 class Grown:
@@ -100,11 +136,12 @@ class Grown:
 
     def committed(self, grown: Sequence[tuple[Item, Appended]]) -> None:
         """Messages of one batch, before their callers are answered."""
-        self._audit.appended(grown)
         self._delivery.committed(grown)
         messages = 0
         for item, _ in grown:
-            messages += len(item.drafts)
+            n = len(item.drafts)
+            messages += n
+            self._audit.appended(item.tenant, item.owner, item.actor, item.thread, n)
             self._projector.mark(item.tenant, item.thread)
         metrics.APPENDED.inc(messages)
         metrics.BATCH_REQUESTS.observe(len(grown))

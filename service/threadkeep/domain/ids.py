@@ -15,6 +15,9 @@ EVENT: Final = "evt"
 RUN: Final = "run"
 TENANT: Final = "ten"
 AGENT: Final = "agt"
+KEY: Final = "key"
+ISSUER: Final = "iss"
+AUDIT: Final = "aud"
 
 _HEX = re.compile(r"[0-9a-f]{32}\Z")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a list of names: whoever reads it need not load every use case
     from threadkeep.services.audit import Audit
+    from threadkeep.services.audit_log import AuditLog
     from threadkeep.services.credentials import Credentials
     from threadkeep.services.delivery import Delivery
     from threadkeep.services.messages import Messages
@@ -23,6 +24,7 @@ class Services:
     """Made once by `app.py`; every field is safe for concurrent use."""
 
     audit: Audit
+    audit_log: AuditLog
     credentials: Credentials
     delivery: Delivery
     messages: Messages

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
 
-from threadkeep.domain import principals, scopes
-from threadkeep.domain.principals import Principal, TenantPrincipal
-from threadkeep.errors import NotAuthenticated
+from threadkeep.domain import ids, principals, scopes
+from threadkeep.domain.principals import Principal
+from threadkeep.errors import NotAuthenticated, NotFound
+from threadkeep.services.credentials import PLATFORM, USER_HEADER, Credentials
 from threadkeep.web.keys import ACTOR, PRINCIPAL, SERVICES, TENANT
 from threadkeep.web.route import Access, Route
-
-if TYPE_CHECKING:
-    from threadkeep.services.credentials import Credentials
-
-USER_HEADER: Final = "Threadkeep-User"
 
 
 async def authenticate(request: web.Request, route: Route) -> None:
@@ -32,15 +27,27 @@ async def authenticate(request: web.Request, route: Route) -> None:
 
 async def _authenticate_other(request: web.Request, route: Route, credentials: Credentials) -> None:
     bearer = bearer_of(request)
-    is_platform = credentials.is_platform_key(bearer)
-    if is_platform and route.access is not Access.TENANT:
-        _remember(request, "platform")
-    elif route.access is Access.PLATFORM:
+    if route.access is Access.TENANT:
+        principal = await credentials.authenticate_tenant(bearer)
+        request[TENANT] = principal
+        _remember(request, principal.actor, principal.tenant)
+        scopes.require(principal.scopes, route.scope or scopes.ADMIN)
+    elif route.access is Access.CONFIGURE:
+        tenant = _digits(request.match_info["tenant_id"])
+        _remember(request, await credentials.authenticate_configurer(bearer, tenant), tenant)
+    elif route.access is Access.PLATFORM or credentials.is_platform_key(bearer):
         credentials.authenticate_platform(bearer)
-    elif route.access is Access.STATUS:
-        await credentials.authenticate_any(bearer)
+        _remember(request, PLATFORM)
     else:
-        _admit_tenant(request, await credentials.authenticate_tenant(bearer), route.scope)
+        await credentials.authenticate_any(bearer)
+
+
+def _digits(tenant_id: str) -> str:
+    """A malformed id is nobody's tenant, whoever asks."""
+    try:
+        return ids.from_public(ids.TENANT, tenant_id)
+    except NotFound:
+        return ""
 
 
 async def authenticate_user(request: web.Request, scope: str | None) -> Principal:
@@ -85,13 +92,6 @@ def user_of(request: web.Request) -> str | None:
     """The user for whom an API key acts."""
     user = request.headers.get(USER_HEADER)
     return None if user is None else principals.check_owner(user, field=USER_HEADER)
-
-
-def _admit_tenant(request: web.Request, tenant: TenantPrincipal, scope: str | None) -> None:
-    request[TENANT] = tenant
-    _remember(request, tenant.actor, tenant.tenant)
-    if scope is not None:
-        scopes.require(tenant.scopes, scope)
 
 
 def _remember(request: web.Request, actor: str, tenant: str = "") -> None:

@@ -23,6 +23,8 @@ class Lifecycle:
 SETTINGS: Final = web.AppKey("settings", Settings)
 SERVICES: Final = web.AppKey("services", Services)
 LIFECYCLE: Final = web.AppKey("lifecycle", Lifecycle)
+DOCUMENT: Final = web.AppKey("document", bytes)
+"""The OpenAPI document as it is served."""
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """Set for every request, before anything can fail."""

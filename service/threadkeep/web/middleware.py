@@ -19,6 +19,7 @@ from threadkeep.web import cors
 from threadkeep.web.authentication import authenticate
 from threadkeep.web.errors import MethodNotAllowed, error_response, status_of
 from threadkeep.web.keys import PRINCIPAL, REQUEST_ID, SERVICES
+from threadkeep.web.listening import greeted
 from threadkeep.web.route import ROUTE, ROUTES, Handler, Route
 
 _log = get_logger(__name__)
@@ -41,6 +42,7 @@ _STARTED: Final = web.RequestKey("started", bool)
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The only place where errors become answers."""
     begun = perf_counter()
+    greeted(request)
     request[REQUEST_ID] = request_id = _request_id(request)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)

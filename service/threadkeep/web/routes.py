@@ -7,8 +7,12 @@ from typing import Final
 from aiohttp import web
 
 from threadkeep.web.route import ROUTES, Route
+from threadkeep.web.routes_configuration import CONFIGURATION
+from threadkeep.web.routes_runs import RUNS
+from threadkeep.web.routes_system import SYSTEM
+from threadkeep.web.routes_threads import THREADS
 
-TABLE: Final[tuple[Route, ...]] = ()
+TABLE: Final[tuple[Route, ...]] = (*THREADS, *RUNS, *CONFIGURATION, *SYSTEM)
 
 
 def add_routes(app: web.Application) -> None:

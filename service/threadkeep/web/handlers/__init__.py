@@ -1,0 +1,1 @@
+"""Handlers, one module per noun: validate, call one use case, answer."""

@@ -1,0 +1,91 @@
+"""The listening socket, and time limits on connections that say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+from typing_extensions import override
+
+HEAD_SECONDS: Final = 10.0
+"""A connection that has not sent the head of its first request by then is cut."""
+IDLE_SECONDS: Final = 75.0
+"""How long a connection may wait for its next request; longer than usual proxies keep theirs."""
+BACKLOG: Final = 1024
+"""Connections that wait to be accepted; a drained replica's clients come back all at once."""
+
+Greetings = dict[web.RequestHandler, asyncio.TimerHandle]
+GREETINGS: Final = web.AppKey("greetings", Greetings)
+"""Connections from which no request has come yet, and the timers that cut them."""
+
+
+def greeted(request: web.Request) -> None:
+    """The first request of a connection has arrived: it will not be cut for silence."""
+    timer = request.app[GREETINGS].pop(request.protocol, None)
+    if timer is not None:
+        timer.cancel()
+
+
+class Site(web.BaseSite):
+    """A TCP address that is listened on; `reuse_port` shares it with other processes."""
+
+    __slots__ = ("_greetings", "_host", "_port", "_reuse_port")
+
+    def __init__(
+        self, runner: web.AppRunner, host: str, port: int, *, reuse_port: bool = False
+    ) -> None:
+        super().__init__(runner, backlog=BACKLOG)
+        self._greetings = runner.app[GREETINGS]
+        self._host = host
+        self._port = port
+        self._reuse_port = reuse_port
+
+    @property
+    @override
+    def name(self) -> str:
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The port, chosen by the system where 0 was asked for."""
+        if isinstance(self._server, asyncio.Server) or self._server is not None:
+            return int(self._server.sockets[0].getsockname()[1])  # type: ignore[attr-defined]
+        return self._port
+
+    @override
+    async def start(self) -> None:
+        await super().start()
+        self._server = await asyncio.get_running_loop().create_server(
+            self._accept,
+            self._host,
+            self._port,
+            backlog=self._backlog,
+            reuse_port=self._reuse_port or None,
+        )
+
+    def _accept(self) -> asyncio.BaseProtocol:
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner is not set up")
+        handler = server()
+        self._greetings[handler] = asyncio.get_running_loop().call_later(
+            HEAD_SECONDS, self._cut, handler
+        )
+        return handler
+
+    def _cut(self, handler: web.RequestHandler) -> None:
+        self._greetings.pop(handler, None)
+        handler.force_close()
+
+
+def runner_of(app: web.Application, *, shutdown_seconds: float) -> web.AppRunner:
+    """Runs an application with this service's limits; requests have `shutdown_seconds` to end."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=IDLE_SECONDS,
+        shutdown_timeout=shutdown_seconds,
+        auto_decompress=False,  # a small body must not become a large one
+    )

@@ -1,0 +1,63 @@
+"""Answers: JSON from objects, lists in their envelope, entries byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from threadkeep.domain.entries import Cursor, Entry
+from threadkeep.domain.listing import Listing
+
+T = TypeVar("T")
+
+_JSON: Final = "application/json"
+_encoder: Final = msgspec.json.Encoder()
+
+
+def answer(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A JSON answer."""
+    return web.Response(
+        body=_encoder.encode(value), status=status, headers=headers, content_type=_JSON
+    )
+
+
+def empty() -> web.Response:
+    """Done, and nothing to say."""
+    return web.Response(status=204)
+
+
+def listing(found: Listing[T], show: Callable[[T], Any]) -> web.Response:
+    """A page of a list."""
+    return answer(
+        {
+            "data": [show(item) for item in found.items],
+            "has_more": found.has_more,
+            "next": found.next,
+            "previous": found.previous,
+        }
+    )
+
+
+def entries_page(
+    entries: list[Entry], *, has_more: bool, has_before: bool, has_after: bool, head: Cursor
+) -> web.Response:
+    """A page of the log: the canonical entries are embedded as they are."""
+    epoch = head.epoch
+    after = Cursor(epoch, entries[-1].seq).text() if entries and has_after else None
+    before = Cursor(epoch, entries[0].seq).text() if entries and has_before else None
+    tail = _encoder.encode(
+        {
+            "has_more": has_more,
+            "next": after,
+            "previous": before,
+            "epoch": epoch,
+            "last_seq": head.seq,
+        }
+    )
+    data = b",".join([entry.canonical() for entry in entries])
+    return web.Response(body=b'{"data":[' + data + b"]," + tail[1:], content_type=_JSON)
