@@ -1,9 +1,14 @@
-"""Run events: their payloads and the only order in which the log takes them (protocol.md)."""
+"""Run events and the only order in which the log takes them (spec: protocol.md, run events).
+
+Everything that carries a run's id in the log stands between its one agent_started and its one
+agent_completed. What is said about a run outside of them (run_queued, run_rolled_back) names it
+in the payload alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from threadkeep.errors import Conflict
@@ -15,18 +20,29 @@ TOOL_COMPLETED: Final = "tool_completed"
 COMPLETED: Final = "agent_completed"
 RESUMED: Final = "agent_resumed"
 REQUIRES_ACTION: Final = "requires_action"
-ROLLED_BACK: Final = "run_rolled_back"
 
 RUN_EVENTS: Final = frozenset(
-    {STARTED, THINKING, EXECUTING, TOOL_COMPLETED, COMPLETED, RESUMED, REQUIRES_ACTION, ROLLED_BACK}
+    {STARTED, THINKING, EXECUTING, TOOL_COMPLETED, COMPLETED, RESUMED, REQUIRES_ACTION}
 )
+
+RUN_QUEUED: Final = "run_queued"
+"""A run was asked for and waits for another one: agent_started follows when its turn comes."""
+ROLLED_BACK: Final = "run_rolled_back"
+"""Read models leave that run out; the log keeps it."""
 
 QUEUED: Final = "queued"
 RUNNING: Final = "running"
 ACTION_REQUIRED: Final = "requires_action"
 RECOVERING: Final = "recovering"
-TERMINAL: Final = frozenset({"completed", "failed", "cancelled", "interrupted"})
+DONE: Final = "completed"
+FAILED: Final = "failed"
+CANCELLED: Final = "cancelled"
+INTERRUPTED: Final = "interrupted"
+TERMINAL: Final = frozenset({DONE, FAILED, CANCELLED, INTERRUPTED})
 ACTIVE: Final = frozenset({QUEUED, RUNNING, ACTION_REQUIRED, RECOVERING})
+CLAIMABLE: Final = frozenset({QUEUED, RECOVERING})
+
+_ENDS_WAITING: Final = frozenset({TOOL_COMPLETED, RESUMED, COMPLETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,8 @@ class Progress:
 
     started: bool = False
     ended: bool = False
+    waiting: bool = False
+    """True after requires_action, until somebody holds the run again."""
     open_calls: frozenset[str] = field(default_factory=frozenset)
     """Tool calls that were announced and not yet answered."""
 
@@ -48,21 +66,30 @@ class Progress:
             return Progress(started=True)
         if not self.started:
             raise Conflict(f"{kind} before agent_started.")
+        if self.waiting and kind not in _ENDS_WAITING:
+            raise Conflict(f"{kind} while the run waits for tool outputs.")
         return self._after_start(kind, call_id)
 
     def _after_start(self, kind: str, call_id: str | None) -> Progress:
         if kind == EXECUTING:
             if not call_id or call_id in self.open_calls:
                 raise Conflict("tool_executing needs a call_id that is not open.")
-            return Progress(started=True, open_calls=self.open_calls | {call_id})
+            return replace(self, open_calls=self.open_calls | {call_id})
         if kind == TOOL_COMPLETED:
             if call_id not in self.open_calls:
                 raise Conflict("tool_completed without its tool_executing.")
-            return Progress(started=True, open_calls=self.open_calls - {call_id or ""})
+            return replace(self, open_calls=self.open_calls - {call_id or ""})
+        if kind == COMPLETED and self.open_calls:
+            raise Conflict("agent_completed while tool calls are open.")
+        if kind == REQUIRES_ACTION and not self.open_calls:
+            raise Conflict("requires_action without an open tool call to answer.")
+        return self._turn(kind)
+
+    def _turn(self, kind: str) -> Progress:
         if kind == COMPLETED:
-            if self.open_calls:
-                raise Conflict("agent_completed while tool calls are open.")
             return Progress(started=True, ended=True)
+        if kind in (REQUIRES_ACTION, RESUMED):
+            return replace(self, waiting=kind == REQUIRES_ACTION)
         return self
 
 
