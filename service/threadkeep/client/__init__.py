@@ -1,0 +1,81 @@
+"""Threadkeep's client for Python. It needs aiohttp and msgspec, and nothing of the server."""
+
+from threadkeep.client.client import Threadkeep
+from threadkeep.client.credentials import Token
+from threadkeep.client.errors import (
+    ApiError,
+    ClientClosed,
+    Conflict,
+    Forbidden,
+    Gone,
+    IdempotencyMismatch,
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    StaleVersion,
+    ThreadkeepError,
+    TooLarge,
+    TooMany,
+    Unavailable,
+    Unreachable,
+)
+from threadkeep.client.events import (
+    AgentCompleted,
+    AgentStarted,
+    AgentThinking,
+    Entry,
+    Ephemeral,
+    Event,
+    Forked,
+    Message,
+    MessageDelta,
+    OtherEntry,
+    Snapshot,
+    ToolCompleted,
+    ToolExecuting,
+)
+from threadkeep.client.models import Appended, Run, RunStarted, Thread
+from threadkeep.client.retries import RetryPolicy
+from threadkeep.client.subscriptions import Subscription
+from threadkeep.client.windows import Sent, Window
+
+__all__ = [
+    "AgentCompleted",
+    "AgentStarted",
+    "AgentThinking",
+    "ApiError",
+    "Appended",
+    "ClientClosed",
+    "Conflict",
+    "Entry",
+    "Ephemeral",
+    "Event",
+    "Forbidden",
+    "Forked",
+    "Gone",
+    "IdempotencyMismatch",
+    "InvalidRequest",
+    "Message",
+    "MessageDelta",
+    "NotAuthenticated",
+    "NotFound",
+    "OtherEntry",
+    "RetryPolicy",
+    "Run",
+    "RunStarted",
+    "Sent",
+    "Snapshot",
+    "StaleVersion",
+    "Subscription",
+    "Thread",
+    "Threadkeep",
+    "ThreadkeepError",
+    "Token",
+    "TooLarge",
+    "TooMany",
+    "ToolCompleted",
+    "ToolExecuting",
+    "Unavailable",
+    "Unreachable",
+    "Window",
+]

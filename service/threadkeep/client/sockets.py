@@ -1,0 +1,332 @@
+"""One WebSocket for any number of threads, opened again for as long as somebody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from threadkeep.client.commands import Answer, Commands
+from threadkeep.client.errors import (
+    ApiError,
+    ClientClosed,
+    NotAuthenticated,
+    ThreadkeepError,
+    TooMany,
+    Unavailable,
+    Unreachable,
+    from_answer,
+    from_error,
+)
+from threadkeep.client.events import Entry, Ephemeral, MessageDelta, Snapshot, decode_entry
+from threadkeep.client.feeds import Feed, State
+from threadkeep.client.transport import Transport
+
+_FRAME_BYTES: Final = 16 * 1024 * 1024
+"""Largest frame taken: a snapshot and its thread's metadata stay far below."""
+_HEARTBEAT_SECONDS: Final = 30.0
+"""A peer that is gone without a word is noticed after one and a half times this."""
+_STABLE_SECONDS: Final = 5.0
+"""A connection that held so long was a good one: the next pause is short again."""
+_FINAL_CODES: Final = {1008: "abuse", 4401: "not_authenticated", 4403: "forbidden"}
+_ENTRY: Final = '{"v":1,"id":"'
+"""How the canonical form of every entry begins."""
+
+
+class _SnapshotPayload(msgspec.Struct):
+    thread: dict[str, Any]
+    entries: list[msgspec.Raw]
+    first_seq: int
+    last_seq: int
+    active_runs: list[dict[str, Any]]
+    partial_messages: list[dict[str, Any]]
+
+
+class _SnapshotFrame(msgspec.Struct):
+    thread_id: str
+    payload: _SnapshotPayload
+
+
+class Socket:
+    """Opens itself when it is first used. Every public method returns at once."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self.feeds: dict[str, Feed] = {}
+        self._commands = Commands(transport.policy, self._post)
+        self._connection: aiohttp.ClientWebSocketResponse | None = None
+        self._outbox: deque[str] = deque()
+        self._filled = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._error: ThreadkeepError | None = None
+        self._not_before = 0.0
+        """Time before which the service does not want to be called."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._connection is not None
+
+    def command(self, fields: dict[str, Any], *, is_repeatable: bool) -> asyncio.Future[Answer]:
+        """Send a command, and again after a break where that is safe."""
+        self._start()
+        return self._commands.submit(fields, is_repeatable=is_repeatable)
+
+    def add(self, feed: Feed) -> None:
+        """Begin to fill a feed; its thread must not have one here yet."""
+        self.feeds[feed.thread] = feed
+        self._start()
+        self._join(feed)
+
+    def remove(self, feed: Feed) -> None:
+        """Stop filling a feed."""
+        if self.feeds.get(feed.thread) is feed:
+            del self.feeds[feed.thread]
+            if feed.state in (State.JOINING, State.WAITING, State.LIVE):
+                self._leave(feed)
+        feed.end(None)
+
+    def taken(self, feed: Feed) -> None:
+        """The reader has taken an event: a paused feed may join again."""
+        if feed.state is State.PAUSED and feed.is_low:
+            self._join(feed)
+
+    def cut(self) -> None:
+        """Drop the connection on purpose; it is opened again, and everything resumed."""
+        if self._connection is not None:
+            self._later(self._connection.close(code=aiohttp.WSCloseCode.GOING_AWAY))
+
+    async def aclose(self) -> None:
+        """Close the connection; what waits is told so."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._end(ClientClosed("The client was closed."))
+
+    def _start(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._task is None:
+            self._task = self._loop.create_task(self._live(), name="threadkeep socket")
+
+    async def _live(self) -> None:
+        try:
+            await self._run()
+        except Exception as exc:  # noqa: BLE001 - told to everybody who waits
+            self._end(ThreadkeepError(f"The service sent something unexpected: {exc!r}"))
+
+    async def _run(self) -> None:
+        attempt = 0
+        reached = self._loop.time()
+        policy = self._transport.policy
+        while True:
+            begun = self._loop.time()
+            hint: float | None = None
+            try:
+                async with await self._open(first=attempt == 0) as connection:
+                    await self._serve(connection)
+                reached = self._loop.time()
+                if reached - begun > _STABLE_SECONDS:
+                    attempt = 0
+            except (ApiError, Unreachable) as exc:
+                if self._is_final(exc, self._loop.time() - reached):
+                    return self._end(exc)
+                hint = getattr(exc, "retry_after", None)
+            drained = self._not_before - self._loop.time()
+            # The service spreads its hints itself; only without one do we spread ourselves.
+            await asyncio.sleep(drained if drained > 0 else policy.pause(attempt, hint))
+            attempt += 1
+
+    async def _open(self, *, first: bool) -> aiohttp.ClientWebSocketResponse:
+        transport = self._transport
+        try:
+            async with asyncio.timeout(transport.policy.attempt_seconds):
+                return await transport.session.ws_connect(
+                    "/v1/ws",
+                    headers=await transport.credentials.headers(),
+                    heartbeat=_HEARTBEAT_SECONDS,
+                    max_msg_size=_FRAME_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                )
+        except aiohttp.WSServerHandshakeError as exc:
+            hint = exc.headers.get("Retry-After") if exc.headers is not None else None
+            refusal = from_answer(exc.status, b"", hint)
+            if isinstance(refusal, NotAuthenticated) and transport.credentials.renewable and first:
+                transport.credentials.renew()
+                raise Unreachable("The token was refused; another one is tried.") from exc
+            raise refusal from exc
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            raise Unreachable(f"No connection: {exc}") from exc
+
+    def _is_final(self, exc: ApiError | Unreachable, offline: float) -> bool:
+        if isinstance(exc, ApiError) and not isinstance(exc, Unavailable | TooMany):
+            return exc.status < 500
+        return offline > self._transport.policy.offline_seconds
+
+    async def _serve(self, connection: aiohttp.ClientWebSocketResponse) -> None:
+        self._connection = connection
+        writer = self._loop.create_task(self._write(connection), name="threadkeep writer")
+        try:
+            for feed in self.feeds.values():
+                if feed.state is State.IDLE:
+                    self._join(feed)
+            self._commands.connected()
+            async for message in connection:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._receive(message.data)
+        finally:
+            self._connection = None
+            writer.cancel()
+            self._outbox.clear()
+            self._commands.disconnected()
+            for feed in self.feeds.values():
+                if feed.state in (State.JOINING, State.WAITING, State.LIVE):
+                    feed.state = State.IDLE
+        self._closed(connection.close_code)
+
+    def _closed(self, code: int | None) -> None:
+        credentials = self._transport.credentials
+        if code == 4401 and credentials.renewable:
+            credentials.renew()
+        elif code in _FINAL_CODES:
+            message = f"The service closed the socket with {code}."
+            raise from_error(0, {"code": _FINAL_CODES[code], "message": message})
+
+    async def _write(self, connection: aiohttp.ClientWebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionError):  # the reader finds out and opens another one
+            while True:
+                await self._filled.wait()
+                self._filled.clear()
+                while self._outbox:
+                    await connection.send_str(self._outbox.popleft())
+
+    def _post(self, text: str) -> bool:
+        if self._connection is None:
+            return False
+        self._outbox.append(text)
+        self._filled.set()
+        return True
+
+    def _receive(self, text: str) -> None:
+        if text.startswith(_ENTRY):
+            self._on_entry(decode_entry(text), len(text))
+            return
+        frame = msgspec.json.decode(text)
+        kind = frame.get("type")
+        if kind == "ok":
+            self._commands.answered(frame["re"], frame)
+        elif kind == "subscribed":
+            self._on_subscribed(frame)
+        elif kind == "snapshot":
+            self._on_snapshot(text)
+        elif kind == "error":
+            self._on_error(frame)
+        elif kind == "drain":
+            self._on_drain(frame)
+        else:
+            self._on_other(frame, len(text))
+
+    def _on_entry(self, entry: Entry, size: int) -> None:
+        feed = self.feeds.get(entry.thread_id)
+        if feed is None:
+            return
+        if not feed.entry(entry, size):
+            self._join(feed)
+        elif feed.is_full and feed.state is State.LIVE:
+            feed.state = State.PAUSED
+            self._leave(feed)
+
+    def _on_subscribed(self, frame: Answer) -> None:
+        feed = self.feeds.get(frame["thread_id"])
+        # An answer to an earlier subscription of the same thread is no answer to this one.
+        if feed is not None and frame.get("re") in (feed.command, None):
+            feed.joined(frame["verdict"], frame["epoch"], frame["last_seq"])
+
+    def _on_snapshot(self, text: str) -> None:
+        frame = msgspec.json.decode(text, type=_SnapshotFrame)
+        feed = self.feeds.get(frame.thread_id)
+        if feed is None or feed.state is not State.WAITING:
+            return
+        payload = frame.payload
+        snapshot = Snapshot(
+            thread_id=frame.thread_id,
+            thread=payload.thread,
+            first_seq=payload.first_seq,
+            last_seq=payload.last_seq,
+            active_runs=payload.active_runs,
+            partial_messages=payload.partial_messages,
+        )
+        feed.snapshot(snapshot, [decode_entry(raw) for raw in payload.entries], len(text))
+
+    def _on_error(self, frame: Answer) -> None:
+        number = frame.get("re")
+        for feed in self.feeds.values():
+            if feed.command == number and feed.state is State.JOINING:
+                return self._refused(feed, frame["error"])
+        if number is not None:
+            self._commands.refused(number, frame["error"])
+        return None
+
+    def _refused(self, feed: Feed, error: dict[str, Any]) -> None:
+        exc = from_error(0, error)
+        if isinstance(exc, Unavailable | TooMany):
+            feed.state = State.IDLE
+            pause = self._transport.policy.pause(0, exc.retry_after)
+            self._loop.call_later(pause, self._join, feed)
+        else:
+            del self.feeds[feed.thread]
+            feed.end(exc)
+
+    def _on_drain(self, frame: Answer) -> None:
+        seconds = frame.get("payload", frame).get("reconnect_after_ms", 0) / 1000
+        self._not_before = self._loop.time() + seconds
+        self._loop.call_later(seconds, self.cut)
+
+    def _on_other(self, frame: Answer, size: int) -> None:
+        feed = self.feeds.get(frame.get("thread_id") or "")
+        if feed is None:
+            return
+        payload = frame.get("payload", {})
+        if frame["type"] == "message_delta":
+            feed.beside(
+                MessageDelta(
+                    thread_id=feed.thread,
+                    run_id=frame.get("run_id"),
+                    message_id=payload["message_id"],
+                    offset=payload["offset"],
+                    text=payload["text"],
+                ),
+                size,
+            )
+        else:
+            feed.beside(Ephemeral(type=frame["type"], thread_id=feed.thread, payload=payload), size)
+
+    def _join(self, feed: Feed) -> None:
+        if feed.state is State.ENDED:
+            return
+        feed.state = State.IDLE
+        feed.command = self._commands.number()
+        text = msgspec.json.encode({"id": feed.command, **feed.request()}).decode()
+        if self._post(text):
+            feed.state = State.JOINING
+
+    def _leave(self, feed: Feed) -> None:
+        fields = {"id": 0, "type": "unsubscribe", "thread_id": feed.thread}
+        self._post(msgspec.json.encode(fields).decode())
+
+    def _later(self, work: Coroutine[Any, Any, object]) -> None:
+        self._closing = self._loop.create_task(work)
+
+    def _end(self, exc: ThreadkeepError) -> None:
+        self._error = exc
+        self._commands.fail(exc)
+        for feed in self.feeds.values():
+            feed.end(exc)
+        self.feeds.clear()
