@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from threadkeep.errors import Conflict, Gone
 
 ACTIVE: Final = "active"
@@ -67,3 +69,51 @@ def next_state(action: str, state: str, former: str | None, *, hold: bool = Fals
     if action == "delete" and hold:
         raise Conflict("The thread is under legal hold.", state=state)
     return target or former or ACTIVE
+
+
+def step(
+    action: str, state: str, former: str | None, *, hold: bool = False
+) -> tuple[str, str | None]:
+    """The state that `action` leads to, and what to remember with it.
+
+    `former` is what was remembered before: the states that lie under an archived or deleted
+    thread, nearest first, separated by spaces. A thread may be paused, archived and deleted;
+    undelete and unarchive then lead back through archived to paused.
+    """
+    nearest, _, rest = (former or "").partition(" ")
+    target = next_state(action, state, nearest or None, hold=hold)
+    if target in (ARCHIVED, DELETED) and action in ("archive", "delete"):
+        return target, f"{state} {former}" if former else state
+    return target, rest or None
+
+
+TITLE_LENGTH: Final = 1024
+"""Longest title, in characters."""
+EXTERNAL_ID_LENGTH: Final = 255
+"""Longest external id, in characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadPatch:
+    """A JSON merge patch of what an owner may change."""
+
+    title: str | msgspec.UnsetType | None = msgspec.UNSET
+    metadata: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadQuery:
+    """What a list of threads is narrowed to, and where its page starts."""
+
+    state: str | None = None
+    """None: every state but deleted."""
+    external_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    """What the metadata must contain."""
+    updated_since: datetime | None = None
+    """Changed or written to since then."""
+    q: str | None = None
+    """Words that the title or one message must hold, all of them."""
+    limit: int = 50
+    after: str | None = None
+    before: str | None = None

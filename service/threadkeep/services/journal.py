@@ -69,6 +69,10 @@ class Journal:
         self._database = database
         self._publish = publish
 
+    def publish(self, owner: str, grown: Sequence[Entry]) -> None:
+        """Tell of entries of one thread that somebody else has committed."""
+        self._publish(owner, grown)
+
     @asynccontextmanager
     async def writing(self, principal: Principal, thread: str) -> AsyncIterator[Writing]:
         """Lock the thread's head, let the caller write, commit, publish.

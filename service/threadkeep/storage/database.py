@@ -39,6 +39,15 @@ _AWAY: Final = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 """What a database that is away, full, busy or being promoted answers."""
+_LOST: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+"""Those of them after which a statement may have been committed all the same."""
 
 
 @contextmanager
@@ -116,6 +125,19 @@ class Database:
         with wrap_errors():
             async with self._acquire() as connection:
                 rows: list[Record] = await connection.fetch(query, *args)
+                return rows
+
+    async def write(self, query: str, *args: Any) -> list[Record]:
+        """`call` for a statement that changes something without a key by which it is repeated.
+
+        Where the answer is lost, `Unavailable` says that the outcome is unknown.
+        """
+        with wrap_errors():
+            async with self._acquire() as connection:
+                try:
+                    rows: list[Record] = await connection.fetch(query, *args)
+                except _LOST as exc:
+                    raise Unavailable(None, outcome_unknown=True) from exc
                 return rows
 
     @asynccontextmanager

@@ -40,7 +40,7 @@ GRANT UPDATE ON threads, heads, runs, read_markers, tenants, policies, api_keys,
 GRANT DELETE ON partials, agents, revoked_users TO threadkeep_app;
 
 GRANT INSERT ON entries, audit, dirty, search TO threadkeep_writer;
-GRANT UPDATE ON heads, threads, runs, installation, dirty, tickets TO threadkeep_writer;
+GRANT UPDATE ON heads, threads, runs, installation, dirty, search, tickets TO threadkeep_writer;
 GRANT DELETE ON tickets, dirty, search, partials TO threadkeep_writer;
 
 CREATE FUNCTION refuse_change() RETURNS trigger

@@ -13,6 +13,7 @@ _FILES = (
     "0001_roles.sql",
     "0001_tables.sql",
     "0001_append.sql",
+    "0001_threads.sql",
     "0001_reads.sql",
     "0001_delivery.sql",
     "0001_system.sql",
