@@ -58,8 +58,10 @@ class Rates:
             self._take(REQUESTS, self._requests, principal, limit, 1)
 
     def charge(self, kind: str, tenant: str, owner: str, limit: int, n: int) -> None:
-        """Count what the user has taken in another process."""
-        self._buckets[kind].charge((tenant, owner), limit, n, self._clock())
+        """Count what another process reports; an unknown kind comes from another version."""
+        buckets = self._buckets.get(kind)
+        if buckets is not None:
+            buckets.charge((tenant, owner), limit, n, self._clock())
 
     def take_address(self, address: str) -> None:
         """Count an attempt before its credential is known; `TooMany` when there were too many.
