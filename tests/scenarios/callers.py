@@ -35,6 +35,13 @@ class Caller:
         headers = self.headers | options.pop("headers", {})
         return await self._client.request(method, self.url + path, headers=headers, **options)
 
+    async def status(self, method: str, path: str, **options: Any) -> int:
+        """Only the status of a request: the answer may be a stream without an end."""
+        async with self._client.stream(
+            method, self.url + path, headers=self.headers, **options
+        ) as answer:
+            return answer.status_code
+
     async def ask(self, method: str, path: str, status: int, **options: Any) -> Json:
         """A request whose answer must have this status; its body."""
         answer = await self.send(method, path, **options)
@@ -135,10 +142,22 @@ class Platform:
         """A new tenant with one API key."""
         name = f"scenario-{secrets.token_hex(8)}"
         made = await self._caller.ask("POST", "/v1/tenants", 201, json={"name": name, "tier": tier})
-        key = await self._caller.ask(
-            "POST", f"/v1/tenants/{made['id']}/keys", 201, json={"name": "scenario"}
-        )
-        return Tenant(made["id"], key["key"], self._urls, self._client)
+        key = await self.key(made["id"])
+        return Tenant(made["id"], key["secret"], self._urls, self._client)
+
+    async def key(self, tenant: str, *scopes: str) -> Json:
+        """A new API key of a tenant; without scopes one that acts for its users and workers."""
+        body = {"name": "scenario"} | ({"scopes": list(scopes)} if scopes else {})
+        return await self._caller.ask("POST", f"/v1/tenants/{tenant}/keys", 201, json=body)
+
+    async def issuer(self, tenant: str) -> Json:
+        """A new key that signs tokens of a tenant's users."""
+        body = {
+            "issuer": f"https://{secrets.token_hex(8)}.example",
+            "audience": "threadkeep",
+            "algorithm": "HS256",
+        }
+        return await self._caller.ask("POST", f"/v1/tenants/{tenant}/issuers", 201, json=body)
 
     async def agent(self, tenant: Tenant, name: str, kind: str, **settings: Any) -> Json:
         """A new agent of a tenant."""

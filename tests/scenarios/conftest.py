@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from ..conftest import Deploy
 from ..support import resources
-from ..support.postgres import Database
+from ..support.postgres import Database, Databases
 from .callers import Platform, Tenant, platform
 from .database import Clock, connected
 from .figures import Figures
@@ -19,6 +21,7 @@ from .reporting.surroundings import note_version
 from .stage import Stage
 
 NewTenant = Callable[[], Awaitable[Tenant]]
+SetStage = Callable[..., Awaitable[Stage]]
 
 
 @pytest.fixture
@@ -75,12 +78,38 @@ def clock(admin_dsn: str) -> Clock:
 
 
 @pytest.fixture
-async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """A deployment of the test's own that it may break: two processes, one database."""
+async def set_stage(request: pytest.FixtureRequest, deploy: Deploy) -> AsyncIterator[SetStage]:
+    """Makes deployments of the test's own that it may break, each on a database of its own.
+
+    Two processes unless told otherwise; settings as for `deploy`.
+    """
+    made: list[Database] = []
+    async with AsyncExitStack() as stack:
+
+        async def make(**options: Any) -> Stage:
+            if "THREADKEEP_TEST_BASE_URL" in os.environ:
+                resources.missing("faults", "the service does not run on this machine")
+            databases: Databases = request.getfixturevalue("databases")
+            made.append(await databases.create())
+            deployment = await deploy(made[-1], **options)
+            opened = platform(deployment.urls, deployment.platform_key)
+            operator = await stack.enter_async_context(opened)
+            return Stage(deployment=deployment, database=made[-1], operator=operator)
+
+        yield make
+    for database in made:
+        await request.getfixturevalue("databases").drop(database.name)
+
+
+@pytest.fixture
+async def stage(set_stage: SetStage) -> Stage:
+    """One such deployment."""
+    return await set_stage()
+
+
+@pytest.fixture
+async def small_pool(operator: Platform, set_stage: SetStage) -> Platform:
+    """A service with as few connections as it can have; a remote one as it is."""
     if "THREADKEEP_TEST_BASE_URL" in os.environ:
-        resources.missing("faults", "the service does not run on this machine")
-    deploy: Deploy = request.getfixturevalue("deploy")
-    database: Database = request.getfixturevalue("database")
-    deployment = await deploy(database)
-    async with platform(deployment.urls, deployment.platform_key) as caller:
-        yield Stage(deployment=deployment, database=database, operator=caller)
+        return operator
+    return (await set_stage(THREADKEEP_DATABASE_CONNECTIONS="4")).operator
