@@ -1,0 +1,88 @@
+"""Twenty users at once are served quickly, and none of them at the expense of another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+
+import pytest
+
+from ..callers import Caller, Tenant
+from ..figures import Figures
+from ..levels import Levels
+
+pytestmark = [
+    pytest.mark.scenario("performance", "concurrent access"),
+    pytest.mark.timeout(300),
+]
+
+USERS = 20
+THREADS = 5
+AVERAGES = {"list": 100.0, "get": 50.0, "update": 100.0, "post": 150.0}
+UNFAIR = 3.0
+
+Seconds = dict[str, list[float]]
+
+
+class Visitor:
+    """A user with five threads who lists, reads, changes and posts in turn."""
+
+    def __init__(self, user: Caller) -> None:
+        self.user = user
+        self.threads: list[str] = []
+        self.seconds: Seconds = defaultdict(list)
+        self.requests = 0
+
+    async def prepare(self) -> None:
+        """Make the threads."""
+        for number in range(THREADS):
+            thread = await self.user.create(title=f"thread {number}")
+            self.threads.append(f"/v1/threads/{thread['id']}")
+
+    async def visit(self, rounds: int) -> None:
+        """Four requests in each round."""
+        for turn in range(rounds):
+            thread = self.threads[turn % THREADS]
+            said = {"messages": [{"content": f"message {turn}"}]}
+            changed = {"metadata": {"turn": turn}}
+            await self._do("list", "GET", "/v1/threads", 200)
+            await self._do("get", "GET", thread, 200)
+            await self._do("update", "PATCH", thread, 200, json=changed)
+            await self._do("post", "POST", f"{thread}/messages", 201, json=said)
+
+    async def _do(self, kind: str, method: str, path: str, status: int, **options: object) -> None:
+        self.seconds[kind].append(await self.user.timed(method, path, status, **options))
+        self.requests += 1
+
+    @property
+    def average(self) -> float:
+        """Seconds of a request."""
+        return sum(map(sum, self.seconds.values())) / self.requests
+
+
+async def test_twenty_users_with_five_threads_each(
+    tenant: Tenant, figures: Figures, levels: Levels
+) -> None:
+    visitors = [Visitor(tenant.user(f"user-{n}", at=n)) for n in range(USERS)]
+    await asyncio.gather(*(visitor.prepare() for visitor in visitors))
+    rounds = -(-levels.user_requests // 4)
+    begun = time.perf_counter()
+    await asyncio.gather(*(visitor.visit(rounds) for visitor in visitors))
+    seconds = time.perf_counter() - begun
+
+    requests = [visitor.requests for visitor in visitors]
+    assert min(requests) >= 100
+    for number, visitor in enumerate(visitors):
+        posted = 0
+        for path in visitor.threads:
+            posted += len(await visitor.user.messages(path.rpartition("/")[2]))
+        assert posted == rounds, f"user {number}"
+    slowest, fastest = (f(visitor.average for visitor in visitors) for f in (max, min))
+    assert slowest < UNFAIR * fastest
+    for kind, limit in AVERAGES.items():
+        times = [each for visitor in visitors for each in visitor.seconds[kind]]
+        figures.latencies(kind, times, avg=limit, p95=2 * limit)
+    total = sum(requests)
+    figures.judge("throughput", total / seconds, "requests/s", n=total, above=50)
+    figures.record("slowest to fastest user", slowest / fastest, n=min(requests))
