@@ -238,6 +238,7 @@ class Socket:
         if feed is None:
             return
         if not feed.entry(entry, size):
+            self._leave(feed)
             self._join(feed)
         elif feed.is_full and feed.state is State.LIVE:
             feed.state = State.PAUSED
@@ -271,7 +272,9 @@ class Socket:
             if feed.command == number and feed.state is State.JOINING:
                 return self._refused(feed, frame["error"])
         if number is not None:
-            self._commands.refused(number, frame["error"])
+            return self._commands.refused(number, frame["error"])
+        if (ended := self.feeds.get(frame.get("thread_id") or "")) is not None:
+            return self._refused(ended, frame["error"])
         return None
 
     def _refused(self, feed: Feed, error: dict[str, Any]) -> None:

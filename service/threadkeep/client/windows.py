@@ -22,7 +22,7 @@ class Sent(msgspec.Struct):
 
 
 class Window:
-    """Appends to one thread in the order of the calls of `send`.
+    """Appends messages of the user to one thread, in the order of the calls of `send`.
 
     Every message has an idempotency key and is repeated after a break until it is acknowledged or
     out of time. Only a message that was refused for a moment may come after a later one.
