@@ -26,6 +26,11 @@ def answer(
     )
 
 
+def encoded(body: bytes) -> web.Response:
+    """An answer that is JSON already."""
+    return web.Response(body=body, content_type=_JSON)
+
+
 def empty() -> web.Response:
     """Done, and nothing to say."""
     return web.Response(status=204)
@@ -33,19 +38,22 @@ def empty() -> web.Response:
 
 def listing(found: Listing[T], show: Callable[[T], Any]) -> web.Response:
     """A page of a list."""
-    return answer(
-        {
-            "data": [show(item) for item in found.items],
-            "has_more": found.has_more,
-            "next": found.next,
-            "previous": found.previous,
-        }
-    )
+    return answer(envelope(found, show))
+
+
+def envelope(found: Listing[T], show: Callable[[T], Any]) -> dict[str, Any]:
+    """What every list is wrapped in."""
+    return {
+        "data": [show(item) for item in found.items],
+        "has_more": found.has_more,
+        "next": found.next,
+        "previous": found.previous,
+    }
 
 
 def entries_page(
     entries: list[Entry], *, has_more: bool, has_before: bool, has_after: bool, head: Cursor
-) -> web.Response:
+) -> bytes:
     """A page of the log: the canonical entries are embedded as they are."""
     epoch = head.epoch
     after = Cursor(epoch, entries[-1].seq).text() if entries and has_after else None
@@ -60,4 +68,4 @@ def entries_page(
         }
     )
     data = b",".join([entry.canonical() for entry in entries])
-    return web.Response(body=b'{"data":[' + data + b"]," + tail[1:], content_type=_JSON)
+    return b'{"data":[' + data + b"]," + tail[1:]

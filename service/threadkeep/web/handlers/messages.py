@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -9,12 +10,14 @@ from aiohttp import web
 
 from threadkeep.domain import ids
 from threadkeep.domain.entries import MESSAGE, Cursor, timestamp
+from threadkeep.domain.principals import Principal
+from threadkeep.domain.principals import Principal
 from threadkeep.errors import InvalidRequest
-from threadkeep.services.messages import Appended, Page
+from threadkeep.services.messages import Appended, Messages, Page
 from threadkeep.web import bodies
 from threadkeep.web.handlers.threads import thread_of
 from threadkeep.web.keys import PRINCIPAL, SERVICES
-from threadkeep.web.responses import answer, entries_page
+from threadkeep.web.responses import answer, encoded, entries_page
 from threadkeep.web.schemas.threads import EntryQuery, MessageQuery, MessagesCreate
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -63,25 +66,39 @@ def appended_object(appended: Appended) -> dict[str, object]:
 
 
 async def _page(request: web.Request, query: MessageQuery, kinds: list[str] | None) -> web.Response:
+    body = await read_page(
+        request.app[SERVICES].messages, request[PRINCIPAL], thread_of(request), query, kinds
+    )
+    return web.Response(body=body, content_type="application/json")
+
+
+async def read_page(
+    messages: Messages,
+    principal: Principal,
+    thread: str,
+    query: MessageQuery,
+    kinds: Sequence[str] | None,
+) -> bytes:
+    """The part of the log that a query asks for, in the envelope of lists."""
     after = _cursor(query.after, "after")
     before = _cursor(query.before, "before")
     first = max(query.after_seq or 0, after.seq if after else 0)
     ends = [seq for seq in (query.before_seq, before.seq if before else None) if seq is not None]
-    bounded = not first and bool(ends)
-    page = await request.app[SERVICES].messages.page(
-        request[PRINCIPAL],
-        thread_of(request),
+    backward = query.backward or (not first and bool(ends))
+    page = await messages.page(
+        principal,
+        thread,
         after=first,
         before=min(ends) if ends else None,
-        backward=query.backward or bounded,
+        backward=backward,
         kinds=kinds,
         limit=query.limit + 1,
     )
     _check_epoch(page, after, before)
-    return _shown(page, query.limit, first, backward=query.backward or bounded)
+    return _shown(page, query.limit, first, backward=backward)
 
 
-def _shown(page: Page, limit: int, after: int, *, backward: bool) -> web.Response:
+def _shown(page: Page, limit: int, after: int, *, backward: bool) -> bytes:
     """One entry more than asked for was read: it tells whether there is more."""
     has_more = len(page.entries) > limit
     if backward:
