@@ -32,6 +32,7 @@ from threadkeep.settings import Settings
 from threadkeep.storage.appender import Appender
 from threadkeep.storage.appends import Appended, Item
 from threadkeep.storage.database import Database
+from threadkeep.storage.shared_rates import SharedRates
 from threadkeep.storage.wakeups import wakeups_for
 from threadkeep.web.fetching import fetch_with, key_session
 from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES, SETTINGS, Lifecycle
@@ -73,6 +74,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(database.aclose)
     await database.open()
     rates = Rates(settings)
+    if settings.redis_url:
+        shared = await _running(SharedRates(settings.redis_url, rates.charge), stack)
+        rates.share(shared.spent)
     sealer = Sealer(settings.platform_key)
     audit = await _running(Audit(database), stack)
     session = await stack.enter_async_context(key_session())
@@ -86,9 +90,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     grown = Grown(audit, delivery, projector)
     journal = Journal(database, grown.published)
     appender = await _running(Appender(database, settings, grown.committed), stack)
-    runs = Runs(database, journal, rates, delivery.publish_partial)
-    stack.push_async_callback(runs.aclose)
-    runs.start_reaper()
+    runs = Runs(database, journal, delivery.publish_partial, rates)
+    await _running(runs.reaper, stack)
+    stack.callback(runs.stop_waiting)
     return Services(
         audit=audit,
         audit_log=AuditLog(database),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from threadkeep.domain import ids
-from threadkeep.domain.entries import timestamp
+from threadkeep.domain.entries import Cursor, timestamp
 from threadkeep.domain.threads import Thread
 
 
@@ -23,6 +23,7 @@ def thread_object(thread: Thread) -> dict[str, Any]:
         "hold": thread.hold,
         "epoch": thread.epoch,
         "last_seq": thread.last_seq,
+        "cursor": Cursor(thread.epoch, thread.last_seq).text(),
         "created_at": timestamp(thread.created_at),
         "updated_at": timestamp(thread.updated_at),
         "last_activity_at": timestamp(thread.last_activity_at),

@@ -18,7 +18,7 @@ from threadkeep.storage.appends import Appended, Item, Verdict
 from threadkeep.storage.database import Database
 from threadkeep.storage.entries import Page
 
-__all__ = ["KEY_LENGTH", "Appended", "Messages", "Page", "idem_of"]
+__all__ = ["KEY_LENGTH", "Appended", "Messages", "Page", "Verdict", "idem_of"]
 
 KEY_LENGTH = 255
 """Longest idempotency key, in characters."""

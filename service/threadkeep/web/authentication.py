@@ -96,4 +96,6 @@ def user_of(request: web.Request) -> str | None:
 
 def _remember(request: web.Request, actor: str, tenant: str = "") -> None:
     request[ACTOR] = actor
-    structlog.contextvars.bind_contextvars(principal=actor, tenant_id=tenant)
+    structlog.contextvars.bind_contextvars(principal=actor)
+    if tenant:
+        structlog.contextvars.bind_contextvars(tenant_id=tenant)

@@ -136,6 +136,7 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     request[_STARTED] = True
     headers = response.headers
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    headers["Server"] = "threadkeep"
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     cors.allow(request, response)

@@ -28,7 +28,7 @@ def hit_object(hit: Hit) -> dict[str, Any]:
     """A found message as callers see it."""
     return {
         "thread_id": ids.to_public(ids.THREAD, hit.thread),
-        "message_id": ids.to_public(ids.MESSAGE, hit.message),
+        "message_id": ids.to_public(ids.MESSAGE, hit.id),
         "seq": hit.seq,
         "role": hit.role,
         "text": hit.text,
