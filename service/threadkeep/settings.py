@@ -46,8 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How processes tell each other that a thread has grown. `process`: not at all (one process
     only needs itself); `none`: even itself only by the sweep, which tests use."""
 
-    platform_key: str = ""
-    """Key for `/v1/tenants` and `/v1/status`. Empty: these routes refuse everybody."""
+    platform_key: Annotated[str, msgspec.Meta(pattern="^(.{16,})?$")] = ""
+    """Key for `/v1/tenants` and `/v1/status`, at least 16 characters; issuer secrets are sealed
+    under it. Empty: these routes refuse everybody, and there are no HS256 issuers."""
 
     address_attempts_per_minute: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 6000
     """Attempts of one address without a valid credential in a minute, per process; 0: no limit.

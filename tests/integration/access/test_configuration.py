@@ -247,7 +247,7 @@ async def test_agents_take_the_settings_of_their_kind_and_no_other(access: Acces
     assert [item.id for item in (await agents.list(tenant, PageRequest())).items] == [script.id]
 
 
-async def test_only_the_closed_list_of_definer_functions_serves_credentials(
+async def test_no_definer_function_is_open_to_all_and_the_service_owns_no_table(
     access: Access,
 ) -> None:
     async with superuser(access.given.superuser_url) as connection:
