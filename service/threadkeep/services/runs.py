@@ -76,6 +76,11 @@ class Runs:
         """Answer every claim that waits: the process is leaving."""
         self._waiting.close()
 
+    @property
+    def is_leaving(self) -> bool:
+        """True once nothing waits for work any more."""
+        return self._waiting.closed
+
     async def start(  # noqa: PLR0913 - the words of the route; a dataclass follows at once
         self,
         principal: Principal,
