@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from threadkeep.domain.entries import Entry
+from threadkeep.domain.runs import Run
 from threadkeep.domain.threads import Thread
 
 MESSAGES: Final = 50
@@ -15,18 +15,6 @@ ENTRIES: Final = 500
 """… but holds no more entries than this …"""
 BYTES: Final = 512 * 1024
 """… nor bytes than this, except that it always holds the last entry."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveRun:
-    """A run of the thread that has not ended."""
-
-    id: str
-    agent: str
-    status: str
-    attempt: int
-    created_at: datetime
-    started_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +34,7 @@ class Snapshot:
     entries: list[Entry]
     """The last entries, ascending."""
     last_seq: int
-    active_runs: list[ActiveRun]
+    active_runs: list[Run]
     partial_messages: list[PartialMessage]
 
     @property

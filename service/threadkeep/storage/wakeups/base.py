@@ -65,11 +65,14 @@ class Wakeups(abc.ABC):
     def hint(self, tenant: str, thread: str, kind: str) -> None:
         """The same for what has no seq: `STREAMING` or `TYPING`."""
 
-    async def watch(self, thread: str) -> None:  # noqa: B027 - one way hears all anyway
-        """This process has subscribers for the thread; returns once it would hear, or soon."""
+    def watch(self, thread: str) -> None:  # noqa: B027 - most ways hear of all threads
+        """This process has subscribers for the thread."""
 
     def unwatch(self, thread: str) -> None:  # noqa: B027 - as watch
         """The opposite of one `watch`."""
+
+    async def heard(self, thread: str) -> None:  # noqa: B027 - as watch
+        """Wait until what is sent about a watched thread is heard, or a moment at most."""
 
     async def aclose(self) -> None:  # noqa: B027 - one way has nothing to stop
         """Stop; what still waits may be lost."""

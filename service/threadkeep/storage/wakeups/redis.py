@@ -54,15 +54,8 @@ class RedisWakeups(Coalesced):
         await self._client.aclose()
 
     @override
-    async def watch(self, thread: str) -> None:
-        shard = _shard(thread)
-        self._wanted[shard] += 1
-        if not self.is_connected or self._is_heard(shard):
-            return
-        with contextlib.suppress(*self.failures_of):
-            async with asyncio.timeout(_WATCH_SECONDS):
-                await self._ask(shard)
-                await self._heard[shard].wait()
+    def watch(self, thread: str) -> None:
+        self._wanted[_shard(thread)] += 1
 
     @override
     def unwatch(self, thread: str) -> None:
@@ -70,6 +63,16 @@ class RedisWakeups(Coalesced):
         self._wanted[shard] -= 1
         if self._wanted[shard] <= 0:
             del self._wanted[shard]  # its channel is left with the next message or pause
+
+    @override
+    async def heard(self, thread: str) -> None:
+        shard = _shard(thread)
+        if not self.is_connected or self._is_heard(shard):
+            return
+        with contextlib.suppress(*self.failures_of):
+            async with asyncio.timeout(_WATCH_SECONDS):
+                await self._ask(shard)
+                await self._heard[shard].wait()
 
     @override
     async def _connected(self) -> None:

@@ -88,7 +88,8 @@ CREATE FUNCTION changed_threads(
 RETURNS TABLE (ord bigint, id uuid, external_id text, title text, metadata jsonb, version bigint,
                created_at timestamptz, updated_at timestamptz, last_activity_at timestamptz,
                changed_at timestamptz, state text, hold boolean, last_seq bigint,
-               thread_salt bigint, database_salt bigint, unread bigint, kind text)
+               thread_salt bigint, database_salt bigint, unread bigint, kind text,
+               kind_seq bigint)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_generic_plan
@@ -96,7 +97,7 @@ SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
     SELECT s.ord, t.id, t.external_id, t.title, t.metadata, t.version, t.created_at, t.updated_at,
            t.last_activity_at, t.changed_at, h.state, h.hold, h.last_seq, h.salt, i.salt,
-           u.unread, k.kind
+           u.unread, k.kind, k.seq
       FROM unnest(p_tenant, p_owner, p_since, p_after)
            WITH ORDINALITY AS s (tenant, owner, since, after, ord)
      CROSS JOIN public.installation i
@@ -116,7 +117,7 @@ AS $$
                  AND e.seq > greatest(coalesce(m.seq, 0), h.last_seq - 1000)
                LIMIT 100) c) u
       LEFT JOIN LATERAL (
-          SELECT e.kind FROM public.entries e
+          SELECT e.kind, e.seq FROM public.entries e
            WHERE e.tenant_id = s.tenant AND e.thread_id = t.id AND e.seq > h.last_seq - 50
              AND e.kind IN ('thread_created', 'thread_updated', 'thread_state_changed',
                             'thread_deleted')
