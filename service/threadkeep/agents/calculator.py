@@ -52,7 +52,7 @@ _WORDS: Final = (
     (re.compile(r"(?<=\d),(?=\d{3}\b)"), ""),
 )
 _LOOKS_RIGHT: Final = re.compile(r"(?:\d|[-+*/%(). ,]|\b(?:abs|sqrt|round|min|max)\b)+")
-_HAS_WORK: Final = re.compile(r"[\d)]\s*(?:[-+*/%])\s*[-+(\da-z]|[a-z]\(")
+_HAS_WORK: Final = re.compile(r"[\d)]\s*(?:\*\*|//|[-+*/%])\s*[-+(\da-z]|[a-z]\(")
 
 
 class CalculationError(ValueError):
@@ -61,6 +61,8 @@ class CalculationError(ValueError):
 
 def expression_in(text: str) -> str | None:
     """The arithmetic that a question asks for, or None when it asks for something else."""
+    if len(text) > 2 * EXPRESSION_LENGTH:
+        return None
     found = _LEAD.sub("", text.strip().lower()).rstrip("?=.! ")
     for pattern, sign in _WORDS:
         found = pattern.sub(sign, found)

@@ -1,0 +1,373 @@
+"""Agents of the process: real tools over real conversations, and what becomes of their runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.postgres import Database, one_value
+from tests.support.waiting import until
+from threadkeep.agents.librarian import NO_QUESTION, NOTHING
+from threadkeep.agents.runner import Runner
+from threadkeep.domain import events
+from threadkeep.domain.messages import Message
+from threadkeep.domain.run_payloads import ToolOutput
+from threadkeep.domain.runs import LeaseTimes
+from threadkeep.services.messages import Messages
+from threadkeep.services.projector import Projector
+from threadkeep.services.rates import Rates
+from threadkeep.services.search import Search
+from threadkeep.settings import load
+from threadkeep.storage.appender import Appender
+
+from .desks import QUICK, Office, office_on
+
+DIALOGUE = (
+    "What is the biggest planet?",
+    "Jupiter, by far.",
+    "Who wrote the Odyssey?",
+    "Homer, or several people of that name.",
+)
+
+
+class Library:
+    """An office with runners and what they read."""
+
+    def __init__(self, office: Office, messages: Messages, runners: Sequence[Runner]) -> None:
+        self.office = office
+        self.messages = messages
+        self.runners = runners
+
+    async def remember(self, *texts: str, owner: str = "ann") -> str:
+        """A thread in which user and assistant take turns, findable when this returns."""
+        office = self.office
+        thread = await office.thread(owner)
+        roles = ("user", "assistant")
+        batch = [Message(content=text, role=roles[n % 2]) for n, text in enumerate(texts)]  # type: ignore[arg-type]  # one of the two
+        principal = replace(office.principal, owner=owner)
+        await self.messages.append(principal, thread, batch, None)
+        await self.index(thread)
+        return thread
+
+    async def index(self, thread: str) -> None:
+        """Let the search know what a thread holds."""
+        office = self.office
+        projector = Projector(office.desks[0].database, load(office.given.service_environment()))
+        projector.mark(office.tenant, thread)
+        await projector.aclose()
+        await projector.drain()
+
+    async def ask(self, text: str, agent: str = "librarian") -> Sequence[tuple[str, Any]]:
+        """The log of a run about this, on a thread of its own."""
+        thread = await self.office.thread()
+        run = (await self.office.start(thread, text, agent=agent)).run.id
+        return await self.ended(thread, run)
+
+    async def ended(self, thread: str, run: str) -> Sequence[tuple[str, Any]]:
+        """The run's log once it has ended."""
+        await until(lambda: self.is_over(run), 10)
+        await self.office.check(thread)
+        return await self.office.log(thread, run)
+
+    async def is_over(self, run: str) -> bool:
+        """Whether the run has ended."""
+        return (await self.office.run(run)).status in events.TERMINAL
+
+
+@asynccontextmanager
+async def library_on(
+    given: Database, *, processes: int = 1, times: LeaseTimes | None = None, first: int = 0
+) -> AsyncIterator[Library]:
+    """Runners on every desk; only the `first` is started."""
+    async with office_on(given, processes=processes, times=times) as office:
+        settings = load(given.service_environment())
+        database = office.desks[0].database
+        appender = Appender(database, settings, lambda _: None)
+        appender.start()
+        messages = Messages(database, appender, Rates(settings))
+        runners = [
+            Runner(desk.runs, messages, Search(desk.database), name=f"runner-{n}")
+            for n, desk in enumerate(office.desks)
+        ]
+        await office.agent("librarian", "librarian")
+        runners[first].start()
+        try:
+            yield Library(office, messages, runners)
+        finally:
+            for runner in runners:
+                await runner.aclose(0)
+            await appender.aclose()
+
+
+def kinds(log: Sequence[tuple[str, Any]]) -> list[str]:
+    return [kind for kind, _ in log]
+
+
+async def test_a_question_asked_before_gets_the_reply_it_had_then(database: Database) -> None:
+    async with library_on(database) as library:
+        source = await library.remember(*DIALOGUE)
+
+        log = await library.ask("Who wrote the Odyssey?")
+
+        assert kinds(log) == [
+            "agent_started",
+            "agent_thinking",
+            "tool_executing",
+            "tool_completed",
+            "agent_thinking",
+            "message",
+            "agent_completed",
+        ]
+        said = log[-2][1]
+        assert said["content"] == "“Homer, or several people of that name.”"
+        cited = said["metadata"]["citations"]
+        assert [(each["thread_id"], each["seq"]) for each in cited] == [
+            (f"thr_{source}", 3),
+            (f"thr_{source}", 4),
+        ]
+        assert log[3][1]["results"]["messages"][0]["message_id"] == cited[0]["message_id"]
+        assert log[-1][1]["response"] == said["content"]
+        assert log[-1][1]["usage"] == {"messages_cited": 2}
+
+
+async def test_a_similar_question_is_answered_and_called_similar(database: Database) -> None:
+    async with library_on(database) as library:
+        await library.remember(*DIALOGUE)
+
+        log = await library.ask("Which is the biggest planet?")
+
+        said = log[-2][1]["content"]
+        assert "closest" in said
+        assert "Jupiter" in said
+
+
+async def test_it_says_when_it_knows_nothing(database: Database) -> None:
+    async with library_on(database) as library:
+        await library.remember(*DIALOGUE)
+
+        log = await library.ask("How do I repair my bicycle?")
+
+        assert log[-2][1]["content"] == NOTHING
+        assert log[-2][1]["metadata"] == {"citations": []}
+
+
+async def test_it_never_reads_what_another_user_wrote(database: Database) -> None:
+    async with library_on(database) as library:
+        await library.remember(*DIALOGUE, owner="bob")
+
+        log = await library.ask("Who wrote the Odyssey?")
+
+        assert log[3][1]["results"] == {"messages": []}
+        assert log[-2][1]["content"] == NOTHING
+
+
+async def test_it_does_not_quote_itself(database: Database) -> None:
+    async with library_on(database) as library:
+        await library.remember(*DIALOGUE)
+        thread = await library.office.thread()
+        first = await library.office.start(thread, "Who wrote the Odyssey?", agent="librarian")
+        await library.ended(thread, first.run.id)
+        await library.index(thread)
+
+        log = await library.ask("Who wrote the Odyssey?")
+
+        assert log[-2][1]["content"] == "“Homer, or several people of that name.”"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is 2 * (3 + 4)?", "2 * (3 + 4) = 14"),
+        ("what is 5 plus 5", "5 + 5 = 10"),
+        ("1/0", "This cannot be calculated: it divides by zero."),
+        ("9**9**9", "This cannot be calculated: a number in it is too large."),
+    ],
+)
+async def test_arithmetic_goes_to_the_calculator(
+    database: Database, question: str, answer: str
+) -> None:
+    async with library_on(database) as library:
+        log = await library.ask(question)
+
+        assert kinds(log)[2:4] == ["tool_executing", "tool_completed"]
+        assert log[2][1]["tool_name"] == "calculator"
+        assert log[-2][1]["content"] == answer
+
+
+async def test_without_a_message_it_answers_the_last_one_of_the_user(database: Database) -> None:
+    async with library_on(database) as library:
+        thread = await library.remember("What is 1 + 1?", "Hm.")
+        run = (await library.office.start(thread, agent="librarian")).run.id
+        log = await library.ended(thread, run)
+        empty = await library.office.thread()
+        other = (await library.office.start(empty, agent="librarian")).run.id
+
+        assert log[-2][1]["content"] == "1 + 1 = 2"
+        assert (await library.ended(empty, other))[-2][1]["content"] == NO_QUESTION
+
+
+SCRIPT = [
+    {"think": "first"},
+    {"tool": {"name": "lookup", "input": {"q": 1}, "results": {"n": 2}}},
+    {"tool": {"name": "broken", "error": "no such thing"}},
+    {"say": "said in between"},
+    {"wait_ms": 1},
+    {"say": {"text": "the last word", "piece": 4}},
+]
+
+
+async def test_a_script_plays_its_steps(database: Database) -> None:
+    async with library_on(database) as library:
+        await library.office.agent("script", "scripted", steps=SCRIPT)
+
+        log = await library.ask("go", agent="script")
+
+        assert kinds(log)[1:] == [
+            "agent_thinking",
+            "tool_executing",
+            "tool_completed",
+            "tool_executing",
+            "tool_completed",
+            "message",
+            "message",
+            "agent_completed",
+        ]
+        assert log[3][1]["results"] == {"n": 2}
+        assert log[5][1]["error"] == "no such thing"
+        assert log[-1][1]["response"] == "the last word"
+
+
+async def test_a_script_can_fail_and_a_wrong_one_does(database: Database) -> None:
+    async with library_on(database) as library:
+        await library.office.agent("fails", "scripted", steps=[{"fail": "as declared"}])
+        await library.office.agent("wrong", "scripted", steps=[{"think": "a", "say": "b"}])
+
+        failed = await library.ask("go", agent="fails")
+        wrong = await library.ask("go", agent="wrong")
+
+        assert (failed[-1][1]["status"], failed[-1][1]["error"]) == ("failed", "as declared")
+        assert wrong[-1][1]["error"].startswith("The script is wrong")
+
+
+async def test_a_script_goes_on_with_the_outputs_of_the_user(database: Database) -> None:
+    async with library_on(database) as library:
+        steps = [
+            {"require_action": {"calls": [{"tool_name": "approve", "tool_input": {"sum": 9}}]}},
+            {"say": "thank you"},
+        ]
+        await library.office.agent("asks", "scripted", steps=steps)
+        thread = await library.office.thread()
+        run = (await library.office.start(thread, agent="asks")).run.id
+        waiting = await until(lambda: _open_calls(library, run), 10)
+
+        await library.office.runs.tool_outputs(
+            library.office.principal, run, [ToolOutput(waiting[0], results="yes")]
+        )
+
+        assert kinds(await library.ended(thread, run)) == [
+            "agent_started",
+            "tool_executing",
+            "requires_action",
+            "tool_completed",
+            "agent_resumed",
+            "message",
+            "agent_completed",
+        ]
+
+
+async def _open_calls(library: Library, run: str) -> list[str]:
+    found = await library.office.run(run)
+    return sorted(found.open_calls) if found.status == "requires_action" else []
+
+
+async def test_a_script_goes_on_where_the_dead_runner_stopped(database: Database) -> None:
+    async with library_on(database, processes=2, times=QUICK, first=1) as library:
+        steps = [{"think": "a"}, {"say": "once"}, {"wait_ms": 3000}, {"say": "at last"}]
+        await library.office.agent("slow", "scripted", steps=steps)
+        thread = await library.office.thread()
+        run = (await library.office.start(thread, agent="slow")).run.id
+        await until(lambda: _has(library, thread, "message"), 5)
+
+        # From here on the first runner can write nothing, as if it had been killed.
+        await library.office.desks[1].database.aclose()
+        library.office.runs.reaper.start()
+        library.runners[0].start()
+
+        try:
+            log = await library.ended(thread, run)
+        finally:
+            await library.office.runs.reaper.aclose()
+        assert kinds(log) == [
+            "agent_started",
+            "agent_thinking",
+            "message",
+            "agent_resumed",
+            "message",
+            "agent_completed",
+        ]
+        assert log[3][1]["previous_worker"] == "runner-1"
+
+
+async def _has(library: Library, thread: str, kind: str) -> bool:
+    return kind in await library.office.kinds(thread)
+
+
+async def test_a_leaving_process_hands_its_runs_over(database: Database) -> None:
+    async with library_on(database, processes=2) as library:
+        steps = [{"think": "a"}, {"wait_ms": 2000}, {"say": "done"}]
+        await library.office.agent("slow", "scripted", steps=steps)
+        thread = await library.office.thread()
+        run = (await library.office.start(thread, agent="slow")).run.id
+        await until(lambda: _has(library, thread, "agent_thinking"), 5)
+        library.runners[1].start()
+
+        await library.runners[0].aclose(0)
+
+        log = await library.ended(thread, run)
+        assert log[2] == (
+            "agent_resumed",
+            {"attempt": 1, "previous_worker": "runner-0", "reason": "handed_over"},
+        )
+        assert log[-1][1]["status"] == "completed"
+
+
+async def test_a_cancelled_script_stops(database: Database) -> None:
+    async with library_on(database, times=QUICK) as library:
+        await library.office.agent("slow", "scripted", steps=[{"wait_ms": 60_000}])
+        thread = await library.office.thread()
+        run = (await library.office.start(thread, agent="slow")).run.id
+        await until(lambda: _is_running(library, run), 5)
+
+        await library.office.runs.cancel(library.office.principal, run)
+
+        async with asyncio.timeout(3):
+            log = await library.ended(thread, run)
+        assert log[-1][1]["status"] == "cancelled"
+
+
+async def _is_running(library: Library, run: str) -> bool:
+    return (await library.office.run(run)).status == "running"
+
+
+async def test_slow_text_is_kept_while_it_streams(database: Database) -> None:
+    async with library_on(database) as library:
+        steps = [{"say": {"text": "abcdefghij", "piece": 1, "every_ms": 100}}]
+        await library.office.agent("slow", "scripted", steps=steps)
+        thread = await library.office.thread()
+        run = (await library.office.start(thread, agent="slow")).run.id
+        query = "SELECT count(*) FROM partials WHERE run_id = $1"
+
+        kept = await until(lambda: one_value(library.office.given.superuser_url, query, run), 5)
+
+        log = await library.ended(thread, run)
+        published = library.office.desks[0].pieces
+        assert kept
+        assert 3 <= len(published) <= 6  # a second of text, by 250 ms
+        assert "abcdefghij".startswith("".join(text for _, _, text in published))
+        assert log[-2][1]["content"] == "abcdefghij"
+        assert not await one_value(library.office.given.superuser_url, query, run)
