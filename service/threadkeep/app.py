@@ -37,6 +37,7 @@ from threadkeep.storage.wakeups import wakeups_for
 from threadkeep.web.fetching import fetch_with, key_session
 from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES, SETTINGS, Lifecycle
 from threadkeep.web.listening import GREETINGS
+from threadkeep.web.live import LIVE, Live
 from threadkeep.web.middleware import edge, on_prepare
 from threadkeep.web.openapi import document
 from threadkeep.web.routes import TABLE, add_routes
@@ -48,21 +49,30 @@ def create_app(settings: Settings) -> web.Application:
     app[SETTINGS] = settings
     app[LIFECYCLE] = Lifecycle()
     app[GREETINGS] = {}
+    app[LIVE] = Live()
     app[DOCUMENT] = msgspec.json.encode(document(TABLE))
     add_routes(app)
     app.on_response_prepare.append(on_prepare)
     app.cleanup_ctx.append(_services)
+    app.on_shutdown.append(_close_connections)
     return app
 
 
 async def drain(app: web.Application) -> None:
     """Say that this process is leaving, and tell sockets and streams to go elsewhere."""
     app[LIFECYCLE].draining = True
+    await app[LIVE].drain(app[SETTINGS].drain_seconds)
+
+
+async def _close_connections(app: web.Application) -> None:
+    """Where nobody has drained before, as in tests, there is no time for it."""
+    await app[LIVE].drain(0)
 
 
 async def _services(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         app[SERVICES] = await open_services(app[SETTINGS], stack)
+        await _running(app[LIVE], stack)
         gc.collect()
         gc.freeze()  # what lives as long as the process is never looked at again
         yield

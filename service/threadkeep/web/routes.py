@@ -6,13 +6,15 @@ from typing import Final
 
 from aiohttp import web
 
+from threadkeep.web.console import CONSOLE
 from threadkeep.web.route import ROUTES, Route
 from threadkeep.web.routes_configuration import CONFIGURATION
+from threadkeep.web.routes_live import LASTING
 from threadkeep.web.routes_runs import RUNS
 from threadkeep.web.routes_system import SYSTEM
 from threadkeep.web.routes_threads import THREADS
 
-TABLE: Final[tuple[Route, ...]] = (*THREADS, *RUNS, *CONFIGURATION, *SYSTEM)
+TABLE: Final[tuple[Route, ...]] = (*THREADS, *RUNS, *LASTING, *CONFIGURATION, *SYSTEM, *CONSOLE)
 
 
 def add_routes(app: web.Application) -> None:

@@ -15,6 +15,7 @@ from threadkeep.web.schemas.common import (
     Seq,
     ThreadId,
 )
+from threadkeep.web.schemas.threads import EntryCursor
 
 
 class SearchQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,6 +57,18 @@ class TicketAnswer(msgspec.Struct):
 
     ticket: str
     expires_at: Moment
+
+
+class SocketQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """How a browser opens a socket without a header."""
+
+    ticket: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
+class StreamQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a stream goes on; `Last-Event-ID` comes before it."""
+
+    cursor: EntryCursor | None = None
 
 
 class AuditRow(msgspec.Struct):

@@ -1,0 +1,1 @@
+"""Sockets and event streams, spoken to by third-party clients and by raw bytes."""
