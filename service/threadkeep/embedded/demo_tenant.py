@@ -18,9 +18,31 @@ KEY_ID: Final = "dev"
 TOKEN_SECONDS: Final = 30 * 24 * 3600
 """How long a token holds; every start makes new ones."""
 
+_SPEECH: Final = (
+    "This is a script and no model: it plays the same steps each time, so that one can watch "
+    "every kind of event arrive. The text you are reading streams in small pieces. Cut the "
+    "connection while it does, wait a moment, and resume: nothing that was said is lost, because "
+    "the run goes on without you and the log keeps all of it."
+)
 AGENTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "librarian": ("librarian", {}),
-    "scripted": ("scripted", {"steps": []}),
+    "scripted": (
+        "scripted",
+        {
+            "steps": [
+                {"think": {"thought": "I play my part, step by step.", "progress_percentage": 10}},
+                {
+                    "tool": {
+                        "name": "stopwatch",
+                        "input": {"wait_ms": 400},
+                        "results": {"waited_ms": 400},
+                        "after_ms": 400,
+                    }
+                },
+                {"say": {"text": _SPEECH, "piece": 6, "every_ms": 60}},
+            ]
+        },
+    ),
 }
 """Name → kind and settings."""
 

@@ -162,10 +162,14 @@ async def _service(
 
 async def _describe(work: Workspace, url: str, server: PostgresServer) -> dict[str, str]:
     """Make the tenant where needed, and write `dev.json`; the users' tokens."""
-    from threadkeep.embedded import demo_tenant  # noqa: PLC0415 - loaded while the service starts
+    from threadkeep import client  # noqa: PLC0415 - loaded while the service starts
+    from threadkeep.embedded import demo_tenant  # noqa: PLC0415 - as above
 
-    if await demo_tenant.ensure_tenant(url, work.state):
-        work.save()
+    try:
+        if await demo_tenant.ensure_tenant(url, work.state):
+            work.save()
+    except client.ThreadkeepError as exc:
+        raise ThreadkeepError(f"The demo tenant could not be made: {exc}") from exc
     users = demo_tenant.tokens(work.state)
     work.publish(
         DevFile(
