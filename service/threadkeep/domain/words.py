@@ -6,6 +6,7 @@ words grow endings, are cut into overlapping pairs of characters.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from functools import lru_cache
@@ -57,22 +58,30 @@ def words_of(text: str) -> set[str]:
     return found if len(found) <= WORDS else set(sorted(found)[:WORDS])
 
 
-def vector_of(text: str) -> str:
+def mark_of(tenant: str, owner: str) -> str:
+    """What precedes each stored word of an owner, so that an index on words alone is his own.
+
+    Two owners with one mark see each other's words in no result: rows are compared by owner too.
+    """
+    return hashlib.blake2b(f"{tenant}/{owner}".encode(), digest_size=5).hexdigest()
+
+
+def vector_of(text: str, mark: str) -> str:
     """The words of a text in PostgreSQL's form of a tsvector, without positions."""
-    return " ".join(f"'{word}'" for word in words_of(text))
+    return " ".join(f"'{mark}{word}'" for word in words_of(text))
 
 
-def query_of(text: str) -> list[str]:
+def query_of(text: str, mark: str) -> list[str]:
     """The words of a query in PostgreSQL's form of a tsquery, one by one; longest first."""
     found: dict[str, int] = {}
     for run in _ASCII.findall(text.lower()) if text.isascii() else _RUNS.findall(_folded(text)):
         if not _IS_PAIRED.match(run):
-            found[f"'{run[:WORD_LENGTH]}'"] = len(run)
+            found[f"'{mark}{run[:WORD_LENGTH]}'"] = len(run)
         elif len(run) == 1:
             # Stored texts have it as the first of a pair, or alone at the end of a run.
-            found[f"'{run}':*"] = 1
+            found[f"'{mark}{run}':*"] = 1
         else:
-            found.update((f"'{run[n : n + 2]}'", 2) for n in range(len(run) - 1))
+            found.update((f"'{mark}{run[n : n + 2]}'", 2) for n in range(len(run) - 1))
     return sorted(found, key=lambda word: (-found[word], word))[:QUERY_WORDS]
 
 

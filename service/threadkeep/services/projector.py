@@ -145,7 +145,7 @@ class Projector:
             return
         try:
             await search.mark_dirty(self._database, sorted(marked))
-        except ThreadkeepError:
+        except BaseException:
             self._marked |= marked
             raise
 
@@ -198,7 +198,7 @@ def _row(entry: Grown, seq: int, owner: str) -> Row:
     content = spoken.content
     if not isinstance(content, str):
         content = "\n".join(part["text"] for part in content if part.get("type") == "text")
-    vector = words.vector_of(content)
+    vector = words.vector_of(content, words.mark_of(entry.tenant, owner))
     return Row(
         entry.tenant, entry.thread, seq, owner, entry.id, spoken.role, content, entry.at, vector
     )
@@ -217,7 +217,7 @@ def _title(entry: Grown, owner: str) -> Row | None:
         text = change["to"] or ""
     else:
         return None
-    vector = words.vector_of(text)
+    vector = words.vector_of(text, words.mark_of(entry.tenant, owner))
     return Row(entry.tenant, entry.thread, 0, owner, entry.thread, "title", text, entry.at, vector)
 
 

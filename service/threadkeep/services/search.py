@@ -37,7 +37,7 @@ class Search:
         if not 1 <= len(q) <= QUERY_LENGTH:
             raise InvalidRequest(f"1 to {QUERY_LENGTH} characters are allowed.", field="q")
         place = listing.decode(_HITS, after, field="after") if after is not None else None
-        found = words.query_of(q)
+        found = words.query_of(q, words.mark_of(principal.tenant, principal.owner))
         if not found:
             return Listing([], has_more=False, next=None, previous=None)
         rows = await search.find(

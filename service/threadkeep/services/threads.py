@@ -93,7 +93,7 @@ class Threads:
         listing.check(
             limit=query.limit, most=limits.PAGE_ITEMS, after=query.after, before=query.before
         )
-        wanted = _filter(query)
+        wanted = _filter(principal, query)
         if wanted is None:
             return Listing([], has_more=False, next=None, previous=None)
         rows = await threads.read_list(self._database, principal.tenant, principal.owner, wanted)
@@ -261,7 +261,7 @@ def _same(one: object, other: object) -> bool:
     return first == second
 
 
-def _filter(query: ThreadQuery) -> threads.Filter | None:
+def _filter(principal: Principal, query: ThreadQuery) -> threads.Filter | None:
     """What to look for, or None where nothing can match."""
     if query.state is not None and query.state not in STATES:
         raise InvalidRequest("There is no such state.", field="state")
@@ -271,7 +271,9 @@ def _filter(query: ThreadQuery) -> threads.Filter | None:
         metadata = documents.canonical(
             query.metadata, field="metadata", limit=limits.METADATA_BYTES
         )
-    found = words.query_of(query.q) if query.q is not None else None
+    found = None
+    if query.q is not None:
+        found = words.query_of(query.q, words.mark_of(principal.tenant, principal.owner))
     if found is not None and not found:
         return None
     return threads.Filter(

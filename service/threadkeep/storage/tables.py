@@ -246,7 +246,7 @@ sa.Table(
     _must("text", sa.Text),
     _must("created_at", _TIME),
     _must("words", TSVECTOR),
-    sa.Index("search_words", "tenant_id", "owner", "words", postgresql_using="gin"),
+    sa.Index("search_words", "words", postgresql_using="gin"),
 )
 sa.Table(
     "tickets",

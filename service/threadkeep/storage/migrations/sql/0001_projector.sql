@@ -22,12 +22,14 @@ DECLARE
     any_rare tsquery;
     n_all int;
 BEGIN
-    SELECT count(*) INTO n_all FROM (
-        SELECT FROM public.search s
-         WHERE s.tenant_id = p_tenant AND s.owner = p_owner AND s.words @@ p_all AND s.seq > 0
-         LIMIT p_enough) x;
-    IF n_all < p_enough AND cardinality(p_words) > 1 THEN
-        any_rare := public.rare_words(p_tenant, p_owner, p_words, p_bound);
+    IF cardinality(p_words) > 1 THEN
+        SELECT count(*) INTO n_all FROM (
+            SELECT FROM public.search s
+             WHERE s.tenant_id = p_tenant AND s.owner = p_owner AND s.words @@ p_all AND s.seq > 0
+             LIMIT p_enough) x;
+        IF n_all < p_enough THEN
+            any_rare := public.rare_words(p_tenant, p_owner, p_words, p_bound);
+        END IF;
     END IF;
     RETURN QUERY
     WITH found AS MATERIALIZED (

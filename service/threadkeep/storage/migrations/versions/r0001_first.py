@@ -49,7 +49,6 @@ def downgrade() -> None:
                 EXECUTE format('DROP TABLE %s CASCADE', item.name);
             END LOOP;
         END $$;
-        DROP EXTENSION btree_gin;
         DROP POLICY writes ON alembic_version;
         DROP POLICY principal ON alembic_version;
         DROP POLICY audits ON alembic_version;
