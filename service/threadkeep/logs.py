@@ -23,7 +23,8 @@ def configure(*, level: str = "info", fmt: str = "auto") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        # Plain: a richer traceback shows local variables, hence credentials and conversations.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if text
         else [
             structlog.processors.format_exc_info,

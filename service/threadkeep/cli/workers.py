@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -93,7 +92,6 @@ class _Supervisor:
             *(sys.executable, "-m", "threadkeep", "serve", "--supervised"),
             *("--host", host, "--port", str(port)),
             stdin=PIPE,  # its end tells the process that this one is gone
-            env=os.environ,
         )
         self._running.add(process)
         if self._stopping.is_set():  # the signal came while it was being started

@@ -84,8 +84,11 @@ class Database:
         """Connect, and refuse a server or schema that would break promises."""
         with wrap_errors():
             self._pool = await self._open_pool()
-            async with self.transaction(None) as connection:
-                await self._check(connection)
+            try:
+                async with self.transaction(None) as connection:
+                    await self._check(connection)
+            except asyncpg.UndefinedFunctionError as exc:
+                raise DependencyError("The schema is missing: run `threadkeep migrate`.") from exc
 
     async def aclose(self) -> None:
         """Close all connections; what is still busy after two seconds is cut."""
@@ -222,10 +225,7 @@ class Database:
             raise DependencyError(
                 "fsync or synchronous_commit is off: appends would not be durable."
             )
-        try:
-            row = await connection.fetchrow("SELECT * FROM adopt_installation()")
-        except asyncpg.UndefinedFunctionError as exc:
-            raise DependencyError("The schema is missing: run `threadkeep migrate`.") from exc
+        row = await connection.fetchrow("SELECT * FROM adopt_installation()")
         if row is None or row["revision"] < migrate.HEAD:
             raise DependencyError(
                 "The schema is older than this version: run `threadkeep migrate`."

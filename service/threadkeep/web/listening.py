@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from aiohttp import web
@@ -14,6 +15,29 @@ IDLE_SECONDS: Final = 75.0
 """How long a connection may wait for its next request; longer than usual proxies keep theirs."""
 BACKLOG: Final = 1024
 """Connections that wait to be accepted; a drained replica's clients come back all at once."""
+
+LINE_BYTES: Final = 64 * 1024
+"""Longest request line: the longest query that the routes take, percent-encoded."""
+
+
+class _WithoutContent(logging.Filter):
+    """What is no HTTP is told by its own bytes, which may hold credentials: say only that it was.
+
+    Exceptions of handlers do not come here, the middleware logs them.
+    """
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if isinstance(record.exc_info, tuple) else None
+        record.msg = "http.malformed"
+        record.args = ()
+        record.exc_info = record.exc_text = None
+        record.error = kind.__name__ if kind is not None else ""
+        return True
+
+
+_protocol_log: Final = logging.getLogger("threadkeep.protocol")
+_protocol_log.addFilter(_WithoutContent())
 
 Greetings = dict[web.RequestHandler, asyncio.TimerHandle]
 GREETINGS: Final = web.AppKey("greetings", Greetings)
@@ -88,4 +112,6 @@ def runner_of(app: web.Application, *, shutdown_seconds: float) -> web.AppRunner
         keepalive_timeout=IDLE_SECONDS,
         shutdown_timeout=shutdown_seconds,
         auto_decompress=False,  # a small body must not become a large one
+        max_line_size=LINE_BYTES,
+        logger=_protocol_log,
     )

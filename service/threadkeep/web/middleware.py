@@ -53,6 +53,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception as exc:
         if request.get(_STARTED):
+            _log.error("http.failed_midway", exc_info=exc)
             raise
         response = _failed(request, route, exc)
     _finish(request, route, response, perf_counter() - begun)

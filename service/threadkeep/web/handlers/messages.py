@@ -11,7 +11,6 @@ from aiohttp import web
 from threadkeep.domain import ids
 from threadkeep.domain.entries import MESSAGE, Cursor, timestamp
 from threadkeep.domain.principals import Principal
-from threadkeep.domain.principals import Principal
 from threadkeep.errors import InvalidRequest
 from threadkeep.services.messages import Appended, Messages, Page
 from threadkeep.web import bodies
@@ -66,10 +65,11 @@ def appended_object(appended: Appended) -> dict[str, object]:
 
 
 async def _page(request: web.Request, query: MessageQuery, kinds: list[str] | None) -> web.Response:
-    body = await read_page(
-        request.app[SERVICES].messages, request[PRINCIPAL], thread_of(request), query, kinds
+    return encoded(
+        await read_page(
+            request.app[SERVICES].messages, request[PRINCIPAL], thread_of(request), query, kinds
+        )
     )
-    return web.Response(body=body, content_type="application/json")
 
 
 async def read_page(

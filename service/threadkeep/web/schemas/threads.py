@@ -28,7 +28,7 @@ Words = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Filter = Annotated[
     str,
     msgspec.Meta(
-        min_length=2, max_length=65536, description="A JSON object that the metadata must contain."
+        min_length=2, max_length=2048, description="A JSON object that the metadata must contain."
     ),
 ]
 Kinds = Annotated[

@@ -1,0 +1,59 @@
+"""Counts what is asked of the database, request by request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import asyncpg
+import pytest
+import structlog
+
+LANES = ""
+"""Statements outside of any request: append lanes and background work."""
+
+
+class Statements:
+    """Texts of the statements of each request, in order."""
+
+    def __init__(self) -> None:
+        self._by_request: dict[str, list[str]] = defaultdict(list)
+
+    def note(self, logged: Any) -> None:
+        """A statement has been answered; called in the context of whoever asked."""
+        request = structlog.contextvars.get_contextvars().get("request_id", LANES)
+        self._by_request[request].append(logged.query)
+
+    async def of(self, request_id: str) -> list[str]:
+        """Statements of one request that has been answered."""
+        await asyncio.sleep(0)  # notes are made in the next turn of the event loop
+        return self._by_request.get(request_id, [])
+
+    async def appends(self) -> list[str]:
+        """Statements of the append lanes since the last call."""
+        await asyncio.sleep(0)
+        taken = [each for each in self._by_request.pop(LANES, []) if "append_" in each]
+        self._by_request.pop(LANES, None)
+        return taken
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> Statements:
+    """Count on every connection that is opened from now on."""
+    statements = Statements()
+    connect, create_pool = asyncpg.connect, asyncpg.create_pool
+
+    async def connect_watched(*args: Any, **options: Any) -> Any:
+        connection = await connect(*args, **options)
+        connection.add_query_logger(statements.note)
+        return connection
+
+    async def init(connection: Any) -> None:
+        connection.add_query_logger(statements.note)
+
+    def create_watched(*args: Any, **options: Any) -> Any:
+        return create_pool(*args, init=init, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", connect_watched)
+    monkeypatch.setattr(asyncpg, "create_pool", create_watched)
+    return statements

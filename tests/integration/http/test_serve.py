@@ -1,0 +1,156 @@
+"""`threadkeep serve` and `migrate` as processes: signals, exit codes, several on one port."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.postgres import Database, with_login
+from tests.support.service import ServiceProcess
+from tests.support.waiting import until
+
+SECONDS = 30.0
+
+
+def run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "threadkeep", *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@pytest.fixture
+def service(database: Database, tmp_path: Path) -> Iterator[ServiceProcess]:
+    """One process."""
+    process = ServiceProcess("serve", tmp_path, database.service_environment())
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def workers(database: Database, tmp_path: Path) -> Iterator[ServiceProcess]:
+    """Two processes on one port."""
+    process = ServiceProcess(
+        "workers", tmp_path, database.service_environment(), ("--workers", "2")
+    )
+    process.start()
+    yield process
+    process.stop()
+
+
+def is_alive(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2.0)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def test_wrong_settings_are_all_named() -> None:
+    ended = run({"THREADKEEP_DRAIN_SECONDS": "soon", "THREADKEEP_LOG_LEVEL": "loud"}, "serve")
+
+    assert ended.returncode == 2
+    for name in ("DATABASE_URL", "DRAIN_SECONDS", "LOG_LEVEL"):
+        assert f"THREADKEEP_{name}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_wrong_option_is_wrong_usage() -> None:
+    assert run({}, "serve", "--port", "x").returncode == 2
+    assert run({}, "nothing").returncode == 2
+
+
+def test_help_needs_nothing() -> None:
+    ended = run({}, "--help")
+
+    assert ended.returncode == 0
+    assert all(command in ended.stdout for command in ("serve", "migrate", "dev", "admin"))
+
+
+def test_a_database_that_is_away_is_a_sentence(tmp_path: Path) -> None:
+    ended = run({"THREADKEEP_DATABASE_URL": f"postgresql://x@/x?host={tmp_path}"}, "serve")
+
+    assert ended.returncode == 1
+    assert "database" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_missing_schema_is_a_missing_dependency(database: Database) -> None:
+    url = with_login(database.superuser_url, "postgres")
+    environment = database.service_environment() | {"THREADKEEP_DATABASE_URL": url}
+    ended = run(environment, "serve", "--port", "0")
+
+    assert ended.returncode == 3
+    assert "threadkeep migrate" in ended.stderr
+
+
+def test_migrate_can_be_repeated(database: Database) -> None:
+    ended = run({"THREADKEEP_DATABASE_URL": database.superuser_url}, "migrate")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_a_taken_port_is_a_sentence(database: Database, options: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run(database.service_environment(), "serve", "--port", port, *options)
+
+    assert ended.returncode == 1
+    assert port in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_sigterm_ends_with_0(service: ServiceProcess) -> None:
+    assert is_alive(service.port)
+    service.terminate()
+
+    assert service.wait(SECONDS) == 0
+
+
+async def test_a_dead_worker_is_replaced(workers: ServiceProcess) -> None:
+    def children() -> set[int]:
+        return {child.pid for child in parent.children() if child.is_running()}
+
+    parent = psutil.Process(workers.pid)
+    first = await until(lambda: len(children()) == 2 and children(), SECONDS)
+    victim = min(first)
+    os.kill(victim, signal.SIGKILL)
+
+    second = await until(
+        lambda: len(children()) == 2 and victim not in children() and children(), SECONDS
+    )
+    assert len(first & second) == 1
+    await until(lambda: is_alive(workers.port), SECONDS)
+
+
+async def test_workers_end_with_their_parent(workers: ServiceProcess) -> None:
+    children = psutil.Process(workers.pid).children()
+    assert len(children) == 2
+    os.kill(workers.pid, signal.SIGKILL)
+
+    await until(lambda: not any(child.is_running() for child in children), SECONDS)
+
+
+def test_workers_end_with_0_when_told(workers: ServiceProcess) -> None:
+    workers.terminate()
+
+    assert workers.wait(SECONDS) == 0
