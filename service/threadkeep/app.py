@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from threadkeep import metrics
+from threadkeep.agents.runner import Runner
 from threadkeep.domain import limits
 from threadkeep.domain.entries import Entry
 from threadkeep.services.audit import Audit
@@ -18,6 +20,7 @@ from threadkeep.services.audit_log import AuditLog
 from threadkeep.services.catalog import Services
 from threadkeep.services.credentials import Credentials
 from threadkeep.services.delivery import Delivery
+from threadkeep.services.feeds import Counts
 from threadkeep.services.journal import Journal
 from threadkeep.services.messages import Messages
 from threadkeep.services.probes import Probes
@@ -33,7 +36,7 @@ from threadkeep.storage.appender import Appender
 from threadkeep.storage.appends import Appended, Item
 from threadkeep.storage.database import Database
 from threadkeep.storage.shared_rates import SharedRates
-from threadkeep.storage.wakeups import wakeups_for
+from threadkeep.storage.wakeups import Wakeups, wakeups_for
 from threadkeep.web.fetching import fetch_with, key_session
 from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES, SETTINGS, Lifecycle
 from threadkeep.web.listening import GREETINGS
@@ -61,6 +64,7 @@ def create_app(settings: Settings) -> web.Application:
 async def drain(app: web.Application) -> None:
     """Say that this process is leaving, and tell sockets and streams to go elsewhere."""
     app[LIFECYCLE].draining = True
+    app[SERVICES].runs.stop_waiting()
     await app[LIVE].drain(app[SETTINGS].drain_seconds)
 
 
@@ -102,20 +106,42 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     appender = await _running(Appender(database, settings, grown.committed), stack)
     runs = Runs(database, journal, delivery.publish_partial, rates)
     await _running(runs.reaper, stack)
-    stack.callback(runs.stop_waiting)
+    messages = Messages(database, appender, rates)
+    search = Search(database)
+    await _running(Runner(runs, messages, search), stack)
+    probes = Probes(database)
+    probes.watch("wakeups", lambda: not wakeups.is_connected)
+    _measure(database, appender, wakeups, delivery.counts)
     return Services(
         audit=audit,
         audit_log=AuditLog(database),
         credentials=credentials,
         delivery=delivery,
-        messages=Messages(database, appender, rates),
-        probes=Probes(database),
+        messages=messages,
+        probes=probes,
         rates=rates,
         runs=runs,
-        search=Search(database),
+        search=search,
         tenants=Tenants(database, sealer),
         threads=Threads(database, journal),
     )
+
+
+def _measure(database: Database, appender: Appender, wakeups: Wakeups, counts: Counts) -> None:
+    """Show what the parts count by themselves: read when scraped, free otherwise."""
+    sample = metrics.sample
+    sample("appends_waiting", "Requests to append without a verdict", appender.waiting)
+    sample("database_connections", "Open connections of the pool", lambda: database.usage()[0])
+    sample("database_connections_busy", "Those in use", lambda: database.usage()[1])
+    sample("database_connections_limit", "Size of the pool", lambda: database.pool_size)
+    sample("wakeups_connected", "1 while other processes are heard", lambda: wakeups.is_connected)
+    for name in ("sent", "received", "dropped", "failures"):
+        text = f"Wake-ups, {name}"
+        metrics.tally(f"wakeups_{name}", text, partial(getattr, wakeups, name))
+    sample("subscriptions", "Open subscriptions", lambda: counts.subscriptions)
+    for name in ("joins", "forks", "pumps", "repairs", "sweeps", "failures", "delivered"):
+        text = f"Delivery since the start: {name}"
+        metrics.tally(f"delivery_{name}", text, partial(getattr, counts, name))
 
 
 async def _running(part: Running, stack: AsyncExitStack) -> Running:

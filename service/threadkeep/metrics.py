@@ -14,7 +14,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
@@ -51,20 +51,23 @@ ProcessCollector(registry=REGISTRY)
 GCCollector(registry=REGISTRY)
 
 
+_Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
+
+
 class _Samples(Collector):
-    """Gauges whose values are asked for when they are scraped, so that they cost nothing else."""
+    """What is asked for when it is scraped, so that it costs nothing else."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._sources: dict[str, tuple[_Family, str, Callable[[], float]]] = {}
 
-    def add(self, name: str, text: str, source: Callable[[], float]) -> None:
+    def add(self, name: str, family: _Family, text: str, source: Callable[[], float]) -> None:
         """Add or replace one."""
-        self._sources[name] = (text, source)
+        self._sources[name] = (family, text, source)
 
     @override
     def collect(self) -> Iterable[Metric]:
-        for name, (text, source) in self._sources.items():
-            yield GaugeMetricFamily(name, text, value=source())
+        for name, (family, text, source) in self._sources.items():
+            yield family(name, text, value=float(source()))
 
 
 _samples: Final = _Samples()
@@ -73,7 +76,12 @@ REGISTRY.register(_samples)
 
 def sample(name: str, text: str, source: Callable[[], float]) -> None:
     """Show `source()` as the gauge `name`; a second source of that name takes its place."""
-    _samples.add(f"threadkeep_{name}", text, source)
+    _samples.add(f"threadkeep_{name}", GaugeMetricFamily, text, source)
+
+
+def tally(name: str, text: str, source: Callable[[], float]) -> None:
+    """Show `source()`, which never falls, as the counter `name`."""
+    _samples.add(f"threadkeep_{name}", CounterMetricFamily, text, source)
 
 
 def exposition() -> bytes:

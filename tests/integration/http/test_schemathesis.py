@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import schemathesis
@@ -104,7 +105,7 @@ schema = schemathesis.openapi.from_dict(document(TABLE)).exclude(path_regex=LAST
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-def test_answers_are_as_described(case: schemathesis.Case, served: Served) -> None:
+def test_answers_are_as_described(case: schemathesis.Case[Any], served: Served) -> None:
     for name in case.path_parameters or {}:
         # Every second time what exists, so that more is tried than refusals.
         if name in served.ids and len(str(case.body)) % 2 == 0:

@@ -131,14 +131,13 @@ async def test_a_dead_worker_is_replaced(workers: ServiceProcess) -> None:
         return {child.pid for child in parent.children() if child.is_running()}
 
     parent = psutil.Process(workers.pid)
-    first = await until(lambda: len(children()) == 2 and children(), SECONDS)
+    await until(lambda: len(children()) == 2, SECONDS)
+    first = children()
     victim = min(first)
     os.kill(victim, signal.SIGKILL)
 
-    second = await until(
-        lambda: len(children()) == 2 and victim not in children() and children(), SECONDS
-    )
-    assert len(first & second) == 1
+    await until(lambda: len(children()) == 2 and victim not in children(), SECONDS)
+    assert len(first & children()) == 1
     await until(lambda: is_alive(workers.port), SECONDS)
 
 

@@ -1,0 +1,141 @@
+"""Probes, metrics, status and the description of the API."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.postgres import Database
+from tests.support.waiting import until
+from threadkeep import __version__
+from threadkeep.web.keys import SERVICES
+from threadkeep.web.routes import TABLE
+
+from .callers import Caller, Running
+
+
+async def test_probes_answer(running: Running) -> None:
+    assert (await running.nobody.get("/livez")).json == {"status": "alive"}
+    assert (await running.nobody.get("/readyz")).json == {"status": "ready"}
+
+
+async def test_many_probes_ask_the_database_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    probes = running.app[SERVICES].probes
+    ask = probes._ask
+
+    async def count() -> object:
+        nonlocal asked
+        asked += 1
+        return await ask()
+
+    monkeypatch.setattr(probes, "_ask", count)
+    answers = await asyncio.gather(*(running.nobody.get("/readyz") for _ in range(50)))
+
+    assert {each.status for each in answers} == {200}
+    assert asked == 1
+
+
+async def test_readiness_follows_the_database(running: Running, database: Database) -> None:
+    """Alive without a database, not ready, and ready again when it is back."""
+    app = running.app[SERVICES].probes._database
+    pool, app._pool = app._pool, None
+    down = await until(lambda: _failed(running.nobody), 5.0)
+    alive = await running.nobody.get("/livez")
+    status = await running.platform.get("/v1/status")
+    app._pool = pool
+
+    assert down.status == 503
+    assert down.error["code"] == "unavailable"
+    assert int(down.headers["Retry-After"]) >= 1
+    assert alive.status == 200
+    assert status.json["degraded"] == ["database"]
+    await until(lambda: _is_ready(running.nobody), 5.0)
+
+
+async def _failed(nobody: Caller) -> object:
+    answer = await nobody.get("/readyz")
+    return answer if answer.status != 200 else None
+
+
+async def _is_ready(nobody: Caller) -> bool:
+    return (await nobody.get("/readyz")).status == 200
+
+
+async def test_status_is_for_callers(running: Running, ann: Caller) -> None:
+    for caller in (running.platform, ann):
+        shown = (await caller.get("/v1/status")).json
+        assert (shown["version"], shown["maintenance"]) == (__version__, False)
+        assert shown["degraded"] == []
+        assert len(shown["epoch"]) == 16
+    assert (await running.nobody.get("/v1/status")).status == 401
+
+
+async def test_metrics_count_what_happened(running: Running, ann: Caller, thread: str) -> None:
+    before = await scraped(running)
+    body = {"messages": [{"content": "a"}, {"content": "b"}]}
+    await ann.post(f"/v1/threads/{thread}/messages", body)
+    await ann.get("/v1/threads/thr_nothing")
+    after = await scraped(running)
+
+    def grown(name: str) -> float:
+        return after[name] - before.get(name, 0.0)
+
+    route = 'method="POST",route="/v1/threads/{thread_id}/messages",status="201"'
+    assert grown("threadkeep_appended_messages_total") == 2
+    assert grown("threadkeep_append_batch_requests_count") == 1
+    assert grown(f"threadkeep_http_request_seconds_count{{{route}}}") == 1
+    assert grown('threadkeep_errors_total{code="not_found"}') == 1
+    assert after["threadkeep_database_connections_limit"] > 0
+    assert f'threadkeep_build_info{{version="{__version__}"}}' in after
+    for name in ("appends_waiting", "database_connections_busy", "wakeups_connected"):
+        assert f"threadkeep_{name}" in after
+    assert "threadkeep_projector_lag_seconds" in after
+    assert thread.removeprefix("thr_") not in str(after)
+
+
+async def scraped(running: Running) -> dict[str, float]:
+    """Samples by name and labels."""
+    text = (await running.nobody.get("/metrics")).body.decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+async def test_the_description_is_served(running: Running) -> None:
+    answer = await running.nobody.get("/openapi.json")
+
+    assert answer.json["openapi"] == "3.1.0"
+    assert sum(len(methods) for methods in answer.json["paths"].values()) == len(TABLE)
+
+
+async def test_the_page_needs_nothing_from_elsewhere(running: Running) -> None:
+    page = await running.nobody.get("/docs")
+    policy = page.headers["Content-Security-Policy"]
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for path in ("/docs", "/docs/docs.js", "/docs/docs.css"):
+        answer = await running.nobody.get(path)
+        assert answer.status == 200
+        assert b"http://" not in answer.body
+        assert b"https://" not in answer.body
+
+
+async def test_a_browser_shows_the_page(running: Running, chromium: tuple[str, str]) -> None:
+    program, _ = chromium
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *("--virtual-time-budget=10000", "--dump-dom", f"{running.nobody.url}/docs"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    shown, _ = await asyncio.wait_for(process.communicate(), 50.0)
+    page = shown.decode()
+
+    assert page.count('<details class="route"') == len(TABLE)
+    assert "/v1/threads/{thread_id}/messages" in page
+    assert f"Version {__version__}" in page
