@@ -95,6 +95,12 @@ async def prepared(running: Running) -> Served:
 schema = schemathesis.openapi.from_dict(document(TABLE)).exclude(path_regex=LASTING)
 
 
+def min_wait(seconds: Any) -> Any:
+    """What would be waited for is not; what is wrong stays wrong."""
+    is_right = isinstance(seconds, int | float) and 0 <= seconds <= 30
+    return 0 if is_right else seconds
+
+
 # The service runs beside the test in this process and draws from `random` as well.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @schema.parametrize()
@@ -114,7 +120,7 @@ def test_answers_are_as_described(case: schemathesis.Case[Any], served: Served) 
     credential = f"Bearer {PLATFORM_KEY}" if is_platform else served.key
     headers = {"Authorization": credential, "Threadkeep-User": "ann"}
     if case.path == "/v1/worker/claim" and isinstance(case.body, dict):
-        case.body.setdefault("wait_seconds", 0)
+        case.body["wait_seconds"] = min_wait(case.body.get("wait_seconds", 0))
 
     response = case.call(base_url=served.url, headers=headers, timeout=40)
     case.validate_response(response, checks=CHECKS)
