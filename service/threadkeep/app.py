@@ -41,7 +41,7 @@ from threadkeep.web.fetching import fetch_with, key_session
 from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES, SETTINGS, Lifecycle
 from threadkeep.web.listening import GREETINGS
 from threadkeep.web.live import LIVE, Live
-from threadkeep.web.middleware import edge, on_prepare
+from threadkeep.web.middleware import REQUESTS, edge, on_prepare
 from threadkeep.web.openapi import document
 from threadkeep.web.routes import TABLE, add_routes
 
@@ -79,6 +79,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         await _running(app[LIVE], stack)
         gc.collect()
         gc.freeze()  # what lives as long as the process is never looked at again
+        stack.callback(REQUESTS.flush)
         yield
 
 

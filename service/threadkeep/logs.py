@@ -6,11 +6,21 @@ passwords.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
+import msgspec
 import structlog
+
+FLUSH_SECONDS: Final = 0.1
+"""How long a line of the hot path may wait for others."""
+
+_configured: Final[list[logging.StreamHandler[Any]]] = []
+"""The handler that writes JSON, where one does."""
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def configure(*, level: str = "info", fmt: str = "auto") -> None:
@@ -45,10 +55,50 @@ def configure(*, level: str = "info", fmt: str = "auto") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
+    _configured[:] = [] if text else [handler]
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+class Lines:
+    """Info lines of the hot path, without processors and written many at once.
+
+    They cost a tenth of logged ones. Only for lines that carry their context themselves.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._waiting: list[bytes] = []
+
+    def write(self, event: str, **fields: object) -> None:
+        """Write within `FLUSH_SECONDS`; from the event loop only."""
+        if not logging.getLogger().isEnabledFor(logging.INFO):
+            return
+        handler = _json_handler()
+        if handler is None:
+            get_logger(self._name).info(event, **fields)
+            return
+        head = {"message": event, "timestamp": _now(), "severity": "info", "logger": self._name}
+        self._waiting.append(_encode(head | fields))
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what waits; to be called once more at the end."""
+        lines, self._waiting = self._waiting, []
+        if lines and (handler := _json_handler()) is not None:
+            handler.stream.write(b"\n".join(lines).decode() + "\n")
+            handler.stream.flush()
+
+
+def _json_handler() -> logging.StreamHandler[Any] | None:
+    return _configured[0] if _configured else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -14,15 +14,17 @@ from prometheus_client import Histogram
 from threadkeep import metrics
 from threadkeep.domain import ids
 from threadkeep.errors import InvalidRequest, NotFound, ThreadkeepError
-from threadkeep.logs import get_logger
+from threadkeep.logs import Lines, get_logger
 from threadkeep.web import cors
 from threadkeep.web.authentication import authenticate
 from threadkeep.web.errors import MethodNotAllowed, error_response, status_of
-from threadkeep.web.keys import PRINCIPAL, REQUEST_ID, SERVICES
+from threadkeep.web.keys import ACTOR, PRINCIPAL, REQUEST_ID, SERVICES, TENANT
 from threadkeep.web.listening import greeted
 from threadkeep.web.route import ROUTE, ROUTES, Handler, Route
 
 _log = get_logger(__name__)
+REQUESTS: Final = Lines(__name__)
+"""One line per request, the only one that each of them writes."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 _PUBLIC_ID: Final = re.compile(r"[a-z]{3}_([0-9a-f]{32})\Z")
@@ -108,13 +110,21 @@ def _finish(
     path = route.path if route is not None else "unknown"
     method = request.method if route is not None else "any"
     _timer(method, path, response.status).observe(seconds)
-    _log.info(
+    REQUESTS.write(
         "http.request",
+        request_id=request[REQUEST_ID],
+        principal=request.get(ACTOR),
+        tenant_id=_tenant(request),
         method=request.method,
         route=path,
         status=response.status,
         duration_ms=round(seconds * 1000, 2),
     )
+
+
+def _tenant(request: web.Request) -> str | None:
+    caller = request.get(PRINCIPAL) or request.get(TENANT)
+    return caller.tenant if caller is not None else None
 
 
 _timers: dict[tuple[str, str, int], Histogram] = {}

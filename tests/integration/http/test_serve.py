@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -124,6 +125,29 @@ def test_sigterm_ends_with_0(service: ServiceProcess) -> None:
     service.terminate()
 
     assert service.wait(SECONDS) == 0
+
+
+def test_each_request_leaves_one_line_without_secrets(service: ServiceProcess) -> None:
+    secret = "tk_" + "0" * 32 + "_" + "s" * 43
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=5.0)
+    headers = {"Authorization": f"Bearer {secret}", "X-Request-Id": "told-by-the-test"}
+    connection.request("GET", "/v1/threads?q=private", headers=headers)
+    assert connection.getresponse().status == 401
+    connection.close()
+    # What is no HTTP shows its bytes to nobody either.
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5.0) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nAuthorization : Bearer " + secret.encode() + b"\r\n\r\n")
+        assert b" 400 " in raw.recv(100)
+    service.terminate()
+    assert service.wait(SECONDS) == 0
+
+    log = service.log_path.read_text("utf-8")
+    told = [line for line in map(json.loads, log.splitlines()) if "told-by-the-test" in str(line)]
+    assert [line["message"] for line in told] == ["http.request"]
+    assert told[0] | {"status": 401, "route": "/v1/threads", "severity": "info"} == told[0]
+    assert "http.malformed" in log
+    assert "s" * 43 not in log
+    assert "private" not in log
 
 
 async def test_a_dead_worker_is_replaced(workers: ServiceProcess) -> None:

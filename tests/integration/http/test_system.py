@@ -12,7 +12,7 @@ from threadkeep import __version__
 from threadkeep.web.keys import SERVICES
 from threadkeep.web.routes import TABLE
 
-from .callers import Caller, Running
+from .callers import Answer, Caller, Running
 
 
 async def test_probes_answer(running: Running) -> None:
@@ -44,6 +44,7 @@ async def test_readiness_follows_the_database(running: Running, database: Databa
     app = running.app[SERVICES].probes._database
     pool, app._pool = app._pool, None
     down = await until(lambda: _failed(running.nobody), 5.0)
+    assert down is not None
     alive = await running.nobody.get("/livez")
     status = await running.platform.get("/v1/status")
     app._pool = pool
@@ -56,7 +57,7 @@ async def test_readiness_follows_the_database(running: Running, database: Databa
     await until(lambda: _is_ready(running.nobody), 5.0)
 
 
-async def _failed(nobody: Caller) -> object:
+async def _failed(nobody: Caller) -> Answer | None:
     answer = await nobody.get("/readyz")
     return answer if answer.status != 200 else None
 
