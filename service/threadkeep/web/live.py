@@ -20,6 +20,7 @@ _log = get_logger(__name__)
 
 TICK_SECONDS: Final = 1.0
 """Grain of all times at which connections are looked after; no connection has a timer."""
+_LATE_TICKS: Final = 2
 DRAIN_STEP_SECONDS: Final = 0.1
 """Sockets leave in batches, one batch per step."""
 DRAIN_JITTER_MS: Final = 500
@@ -148,11 +149,14 @@ class Live:
                 _log.exception("live.beat_failed")
 
     def _beat(self, now: int) -> None:
-        while self._tick < now:
-            self._tick += 1
-            for connection in self._wheel.pop(self._tick, ()):
-                del self._slots[connection]
-                self._place(connection, connection.beat())
+        ticks = range(self._tick + 1, now + 1)
+        due = [connection for tick in ticks for connection in self._wheel.pop(tick, ())]
+        # After a standstill of the process, what peers have sent meanwhile is read first.
+        is_late = len(ticks) > _LATE_TICKS
+        self._tick = now
+        for connection in due:
+            del self._slots[connection]
+            self._place(connection, TICK_SECONDS if is_late else connection.beat())
 
     def _place(self, connection: Connection, seconds: float) -> None:
         slot = self._tick + max(1, round(seconds / TICK_SECONDS))

@@ -17,13 +17,13 @@ from threadkeep.logs import get_logger
 from threadkeep.services.frames import Frame
 from threadkeep.services.subscriptions import Subscription
 from threadkeep.web import bodies, frames
+from threadkeep.web import websocket_limits as limits
 from threadkeep.web.errors import error_body
 from threadkeep.web.handlers.threads import thread_of
 from threadkeep.web.keys import PRINCIPAL, REQUEST_ID, SERVICES
 from threadkeep.web.live import LIVE, Live
 from threadkeep.web.live_metrics import SLOW
 from threadkeep.web.schemas.search import StreamQuery
-from threadkeep.web.websocket_limits import CLOSE_SECONDS
 from threadkeep.web.websocket_outbox import ROOM_BYTES
 
 _log = get_logger(__name__)
@@ -218,7 +218,9 @@ class Stream:
         self._written.set()
         transport = self._request.transport
         if transport is not None:
-            self._cutter = asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.abort)
+            self._cutter = asyncio.get_running_loop().call_later(
+                limits.CLOSE_SECONDS, transport.abort
+            )
 
     def _error(self, error: ThreadkeepError) -> bytes:
         return frames.event("error", msgspec.json.encode(error_body(error, self._request_id)[1]))

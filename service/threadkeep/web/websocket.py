@@ -13,20 +13,13 @@ from threadkeep.domain.principals import Principal
 from threadkeep.errors import Forbidden, InvalidRequest, NotAuthenticated
 from threadkeep.logs import get_logger
 from threadkeep.web import bodies, cors, frames
+from threadkeep.web import websocket_limits as limits
 from threadkeep.web.authentication import admit, attempt, bearer_of, user_of
 from threadkeep.web.keys import REQUEST_ID, SERVICES
 from threadkeep.web.live import LIVE, Live
 from threadkeep.web.schemas.search import SocketQuery
 from threadkeep.web.websocket_actions import begin
 from threadkeep.web.websocket_commands import NAMES, BadFrameError, parse
-from threadkeep.web.websocket_limits import (
-    ABNORMAL,
-    CLOSE_SECONDS,
-    COMMANDS_IN_FLIGHT,
-    HARD_BYTES,
-    NORMAL,
-    PING_SECONDS,
-)
 from threadkeep.web.websocket_outbox import ROOM_BYTES, Outbox
 from threadkeep.web.websocket_session import Session
 
@@ -47,12 +40,12 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
     live = request.app[LIVE]
     live.refuse_while_draining()
     response: web.WebSocketResponse[bool] = web.WebSocketResponse(
-        timeout=CLOSE_SECONDS,
+        timeout=limits.CLOSE_SECONDS,
         autoclose=False,
         autoping=False,
         protocols=(PROTOCOL,),
         compress=False,
-        max_msg_size=HARD_BYTES,
+        max_msg_size=limits.HARD_BYTES,
         decode_text=False,
     )
     if not response.can_prepare(request):
@@ -102,7 +95,7 @@ async def _serve(
     services = request.app[SERVICES]
     outbox = Outbox(transport, request.writer, live.flusher)
     session = Session(services, principal, live, transport, outbox, request[REQUEST_ID])
-    live.add(session, PING_SECONDS)
+    live.add(session, limits.PING_SECONDS)
     live.sockets += 1
     _log.info("socket.opened", owner=principal.owner)
     try:
@@ -132,9 +125,9 @@ async def _read(response: web.WebSocketResponse[bool], session: Session, live: L
             if (work := _take(session, live, message.data)) is not None:
                 await work
         elif not _take_other(session, message.type, message.data):
-            session.code = session.code or response.close_code or ABNORMAL
+            session.code = session.code or response.close_code or limits.ABNORMAL
             return
-        if session.in_flight >= COMMANDS_IN_FLIGHT or session.outbox.waiting > ROOM_BYTES:
+        if session.in_flight >= limits.COMMANDS_IN_FLIGHT or session.outbox.waiting > ROOM_BYTES:
             await session.ease()
 
 
@@ -168,6 +161,6 @@ def _take(session: Session, live: Live, data: bytes) -> Awaitable[None] | None:
 def _say_goodbye(session: Session, code: int | None) -> None:
     """Answer the peer's close frame, unless it is the answer to ours."""
     if not session.code:
-        session.outbox.send(frames.close(code or NORMAL))
+        session.outbox.send(frames.close(code or limits.NORMAL))
         session.outbox.flush()
-        session.code = code or NORMAL
+        session.code = code or limits.NORMAL

@@ -17,22 +17,10 @@ from threadkeep.services.frames import Frame
 from threadkeep.services.subscriptions import Subscription
 from threadkeep.services.user_feeds import UserSubscription
 from threadkeep.web import frames
+from threadkeep.web import websocket_limits as limits
 from threadkeep.web.errors import error_body
 from threadkeep.web.live import Live
 from threadkeep.web.live_metrics import SLOW
-from threadkeep.web.websocket_limits import (
-    ABNORMAL,
-    ABUSE,
-    CLOSE_SECONDS,
-    COMMANDS_IN_FLIGHT,
-    PING_SECONDS,
-    PONG_SECONDS,
-    RESTARTING,
-    SLOW_CONSUMER,
-    TOO_MANY,
-    UNAUTHENTICATED,
-    Strikes,
-)
 from threadkeep.web.websocket_outbox import Outbox
 
 _log = get_logger(__name__)
@@ -98,8 +86,8 @@ class Session:
         self.unwatch: Callable[[], None] | None = None
         self._live = live
         self._transport = transport
-        self._bad: Strikes | None = None
-        self._limited: Strikes | None = None
+        self._bad: limits.Strikes | None = None
+        self._limited: limits.Strikes | None = None
         self._eased: asyncio.Future[None] | None = None
         self._close_timer: asyncio.TimerHandle | None = None
 
@@ -171,30 +159,30 @@ class Session:
                 self.services.audit.refused, self.principal, f"WS {action}", target
             )
         elif isinstance(exc, TooMany):
-            self._limited = self._limited or Strikes()
+            self._limited = self._limited or limits.Strikes()
             if self._limited.add():
-                self.close(TOO_MANY, "too_many")
+                self.close(limits.TOO_MANY, "too_many")
 
     def refuse(self, re: bytes, error: ThreadkeepError) -> None:
         """Answer a frame that was no command; too many of them close the socket."""
         self.fail(re, error)
-        self._bad = self._bad or Strikes()
+        self._bad = self._bad or limits.Strikes()
         if self._bad.add():
-            self.close(ABUSE, "abuse")
+            self.close(limits.ABUSE, "abuse")
 
     # Back-pressure on what the client sends.
 
     def landed(self) -> None:
         """One append has its verdict."""
         self.in_flight -= 1
-        if self._eased is not None and self.in_flight <= COMMANDS_IN_FLIGHT // 2:
+        if self._eased is not None and self.in_flight <= limits.COMMANDS_IN_FLIGHT // 2:
             eased, self._eased = self._eased, None
             if not eased.done():
                 eased.set_result(None)
 
     async def ease(self) -> None:
         """Wait until the client may be read again."""
-        if self.in_flight >= COMMANDS_IN_FLIGHT:
+        if self.in_flight >= limits.COMMANDS_IN_FLIGHT:
             self._eased = asyncio.get_running_loop().create_future()
             await self._eased
         await self.outbox.room()
@@ -209,19 +197,19 @@ class Session:
     def beat(self) -> float:
         """Ping, or see whether the ping was answered."""
         if self.code:
-            return PING_SECONDS
+            return limits.PING_SECONDS
         if not self.is_pinged:
             self.is_pinged, self.is_heard = True, False
             self.taken = self.outbox.taken_from_full()
             self.outbox.send(frames.PING)
-            return PONG_SECONDS
+            return limits.PONG_SECONDS
         taken = self.outbox.taken_from_full()
         if not self.is_heard and not (self.taken and taken > self.taken):
-            self.code = ABNORMAL
+            self.code = limits.ABNORMAL
             self.cut()
-            return PING_SECONDS
+            return limits.PING_SECONDS
         self.is_pinged = False
-        return PING_SECONDS - PONG_SECONDS
+        return limits.PING_SECONDS - limits.PONG_SECONDS
 
     def warn(self, reconnect_after_ms: int, reason: str) -> None:
         """Send `drain`."""
@@ -229,16 +217,16 @@ class Session:
 
     def leave(self) -> None:
         """The process is leaving."""
-        self.close(RESTARTING, "restart")
+        self.close(limits.RESTARTING, "restart")
 
     def cut(self) -> None:
         """Drop the connection without a word."""
-        self.code = self.code or ABNORMAL
+        self.code = self.code or limits.ABNORMAL
         self._transport.abort()
 
     def refused(self, _reason: str) -> None:
         """The credential has expired or was revoked."""
-        self.close(UNAUTHENTICATED, "not_authenticated")
+        self.close(limits.UNAUTHENTICATED, "not_authenticated")
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin to close. What is queued is sent before; the peer has `CLOSE_SECONDS`."""
@@ -260,7 +248,7 @@ class Session:
 
     def finish(self) -> None:
         """The peer has gone or has said goodbye: end the connection."""
-        self.code = self.code or ABNORMAL
+        self.code = self.code or limits.ABNORMAL
         self.release()
         self.outbox.flush()
         self._transport.close()
@@ -272,7 +260,7 @@ class Session:
 
     def _cut_later(self) -> None:
         self._close_timer = asyncio.get_running_loop().call_later(
-            CLOSE_SECONDS, self._transport.abort
+            limits.CLOSE_SECONDS, self._transport.abort
         )
 
     def _close_slow(self, first: Frame) -> None:
@@ -286,4 +274,4 @@ class Session:
             cursors[to_public(THREAD, thread)] = Cursor(subscription.epoch, seq).text()
         error = frames.slow_consumer(self.request_id)
         self.send(frames.failed(_NULL, error, cursors=cursors))
-        self.close(SLOW_CONSUMER, "slow_consumer")
+        self.close(limits.SLOW_CONSUMER, "slow_consumer")

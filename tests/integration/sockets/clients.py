@@ -182,7 +182,10 @@ class Raw:
 async def open_raw(caller: Caller, **options: Any) -> AsyncIterator[Raw]:
     """A socket after a handshake written by hand; options are those of `open_connection`."""
     address = urlsplit(caller.url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port, **options)
+    target: dict[str, Any] = {"host": address.hostname, "port": address.port}
+    if "sock" in options:
+        target = {}
+    reader, writer = await asyncio.open_connection(**target, **options)
     lines = [
         "GET /v1/ws HTTP/1.1",
         f"Host: {address.netloc}",

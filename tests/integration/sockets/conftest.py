@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 
 from tests.integration.http.callers import Caller, Running, Tenant, running_on
 from tests.support.postgres import Database
 
 from .clients import Socket, open_socket
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loop that `threadkeep serve` runs on: its transports are what is tested."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

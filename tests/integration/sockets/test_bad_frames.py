@@ -31,8 +31,8 @@ MALFORMED = [
     b'{"id":1,"type":"create_thread","metadata":' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
     b"[" * 100_000,
 ]
+# Each with the field that is named and the id that comes back.
 MISSHAPEN: list[tuple[Any, str | None, Any]] = [
-    # (frame, field, re)
     ([], None, None),
     ("ping", None, None),
     (None, None, None),
@@ -144,9 +144,9 @@ async def test_a_frame_over_the_limit_is_refused_and_the_next_one_read(
 ) -> None:
     before = await total(ann)
     body = b'{"id":1,"type":"user_message","thread_id":"%s","content":"%s"}'
+    empty = len(body % (thread.encode(), b""))
     async with open_raw(ann) as raw:
         for size in (FRAME_BYTES + 1, 4 * FRAME_BYTES):
-            empty = len(body % (thread.encode(), b""))
             await raw.send(1, body % (thread.encode(), b"x" * (size - empty)))
             answer = await raw.json()
             assert (answer["re"], answer["error"]["code"]) == (None, "too_large")

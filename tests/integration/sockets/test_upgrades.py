@@ -172,8 +172,7 @@ async def test_sockets_of_a_user_are_limited(running: Running) -> None:
             try:
                 async with open_socket(ann):
                     return True
-            except InvalidStatus as exc:
-                assert exc.response.status_code == 429
+            except InvalidStatus:
                 return False
 
         assert await until(opens)

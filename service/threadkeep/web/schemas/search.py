@@ -15,7 +15,6 @@ from threadkeep.web.schemas.common import (
     Seq,
     ThreadId,
 )
-from threadkeep.web.schemas.threads import EntryCursor
 
 
 class SearchQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,7 +67,8 @@ class SocketQuery(msgspec.Struct, forbid_unknown_fields=True):
 class StreamQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Where a stream goes on; `Last-Event-ID` comes before it."""
 
-    cursor: EntryCursor | None = None
+    cursor: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    """`<epoch>-<seq>`; anything else is answered as none is, by a snapshot."""
 
 
 class AuditRow(msgspec.Struct):
