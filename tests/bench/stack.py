@@ -131,7 +131,7 @@ async def _tenant_key(url: str, platform_key: str) -> str:
     async with aiohttp.ClientSession(url, headers=headers) as session:
         tenant = await _post(session, "/v1/tenants", {"name": "bench", "tier": "unlimited"})
         key = await _post(session, f"/v1/tenants/{tenant['id']}/keys", {"name": "bench"})
-        secret: str = key["key"]
+        secret: str = key["secret"]
         return secret
 
 

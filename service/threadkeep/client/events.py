@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from typing_extensions import override
@@ -150,9 +150,11 @@ class OtherEntry(Entry, tag=False):
 class MessageDelta(msgspec.Struct, kw_only=True):
     """The next piece of a message that is still streaming; it has no place in the log.
 
-    After a break pieces may be missing; the message itself, when it is complete, is not.
+    After a break pieces may be missing; the message itself, when it is complete, is not. Text
+    from `offset` on, counted in characters, is replaced by this.
     """
 
+    type: ClassVar[str] = "message_delta"
     thread_id: str
     run_id: str | None
     message_id: str
@@ -174,6 +176,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     Its last entries follow as events of their own; older ones are there by `entries()`.
     """
 
+    type: ClassVar[str] = "snapshot"
     thread_id: str
     thread: dict[str, Any]
     first_seq: int
@@ -188,6 +191,7 @@ class Forked(msgspec.Struct, kw_only=True):
     What was kept of the thread should be thrown away.
     """
 
+    type: ClassVar[str] = "forked"
     thread_id: str
     epoch: str
     last_seq: int

@@ -193,11 +193,12 @@ def parse(data: bytes) -> AnyCommand:
     if len(data) > FRAME_BYTES:
         raise BadFrameError(TooLarge(f"The frame is {len(data)} bytes; {FRAME_BYTES} are allowed."))
     try:
-        return _decode(data)
+        command: AnyCommand = _decode(data)
     except msgspec.ValidationError as exc:
         raise _misfit(data, exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _malformed(exc) from exc
+    return command
 
 
 def _misfit(data: bytes, exc: msgspec.ValidationError) -> BadFrameError:
