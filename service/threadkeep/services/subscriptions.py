@@ -191,6 +191,9 @@ class Subscription:
                 self.feed.stage.counts.failures += 1
                 _log.warning("delivery.catch_up_failed", error=exc.message, thread_id=self.thread)
                 is_further = False
+            except Exception:  # noqa: BLE001 - told, so that the reader can come again
+                self._fail()
+                return
             if is_further:
                 pause = _FIRST_PAUSE
             else:

@@ -9,6 +9,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 
+from threadkeep.services.journal import event
+from threadkeep.storage import entries
+
 from ...support.postgres import Database
 from ...support.waiting import until
 from .processes import MemorySink, Process, principal_of, process_on, thread_of
@@ -126,3 +129,24 @@ async def test_a_batch_is_one_push(database: Database) -> None:
 
         assert sink.seqs == list(range(1, 32))
         assert sink.batches - before <= 2
+
+
+async def test_what_is_told_twice_or_late_is_sent_once(database: Database) -> None:
+    """A read may overtake the news of a commit: the news is then old, wholly or in part."""
+    ann = await principal_of(database)
+    thread = await thread_of(database, ann)
+    async with process_on(database, THREADKEEP_WAKEUPS="process") as process:
+        sink = await process.subscribe(ann, thread)
+        await process.append(ann, thread, "one", "two", "three")
+        page = await entries.read_page(process.database, ann.tenant, ann.owner, thread)
+        assert page is not None
+        process.delivery.publish(ann.owner, page.entries)
+        process.delivery.publish(ann.owner, page.entries[1:2])
+        assert sink.seqs == [1, 2, 3]
+
+        async with process.journal.writing(ann, thread) as writing:
+            await writing.append(event("noted", {}))
+            lost = list(writing.entries)
+            writing.entries.clear()  # so that nobody is told
+        process.delivery.publish(ann.owner, [*page.entries[1:], *lost])
+        assert sink.seqs == [1, 2, 3, 4]

@@ -112,6 +112,10 @@ async def test_joining_while_it_streams_shows_exactly_the_text(
         await sink.reaches(1)
         last = sink.told[-1][1]
         assert last.seq == 1, "nothing of the message follows its final entry"
+    late = await pair[0].subscribe(speaker.principal, speaker.thread)
+    speaker.tell(len(speaker.text), "too late")
+    assert sinks[0].told[-1][1].seq == 1
+    assert late.frames == [], "not even for one who came after it"
 
 
 async def test_text_that_was_told_before_it_was_kept_leaves_no_hole(
