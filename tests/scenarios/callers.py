@@ -136,19 +136,19 @@ class Platform:
     def __init__(self, urls: Sequence[str], key: str, client: httpx.AsyncClient) -> None:
         self._urls = urls
         self._client = client
-        self._caller = Caller(client, urls[0], {"Authorization": f"Bearer {key}"})
+        self.caller = Caller(client, urls[0], {"Authorization": f"Bearer {key}"})
 
     async def tenant(self, *, tier: str = "unlimited") -> Tenant:
         """A new tenant with one API key."""
         name = f"scenario-{secrets.token_hex(8)}"
-        made = await self._caller.ask("POST", "/v1/tenants", 201, json={"name": name, "tier": tier})
+        made = await self.caller.ask("POST", "/v1/tenants", 201, json={"name": name, "tier": tier})
         key = await self.key(made["id"])
         return Tenant(made["id"], key["secret"], self._urls, self._client)
 
     async def key(self, tenant: str, *scopes: str) -> Json:
         """A new API key of a tenant; without scopes one that acts for its users and workers."""
         body = {"name": "scenario"} | ({"scopes": list(scopes)} if scopes else {})
-        return await self._caller.ask("POST", f"/v1/tenants/{tenant}/keys", 201, json=body)
+        return await self.caller.ask("POST", f"/v1/tenants/{tenant}/keys", 201, json=body)
 
     async def issuer(self, tenant: str) -> Json:
         """A new key that signs tokens of a tenant's users."""
@@ -157,12 +157,12 @@ class Platform:
             "audience": "threadkeep",
             "algorithm": "HS256",
         }
-        return await self._caller.ask("POST", f"/v1/tenants/{tenant}/issuers", 201, json=body)
+        return await self.caller.ask("POST", f"/v1/tenants/{tenant}/issuers", 201, json=body)
 
     async def agent(self, tenant: Tenant, name: str, kind: str, **settings: Any) -> Json:
         """A new agent of a tenant."""
         body = {"name": name, "kind": kind, "settings": settings}
-        return await self._caller.ask("POST", f"/v1/tenants/{tenant.id}/agents", 201, json=body)
+        return await self.caller.ask("POST", f"/v1/tenants/{tenant.id}/agents", 201, json=body)
 
 
 @asynccontextmanager

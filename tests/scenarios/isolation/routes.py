@@ -18,6 +18,8 @@ class Route:
     method: str
     path: str
     body: Any
+    is_platforms: bool
+    """Whether the platform key alone opens it."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -29,24 +31,28 @@ class Route:
         """As the audit calls it."""
         return f"{self.method} {self.path}"
 
-    @property
-    def is_stream(self) -> bool:
-        """Whether its answer lasts."""
-        return self.path.endswith("/stream")
-
     def options(self, ids: dict[str, str]) -> tuple[str, str, dict[str, Any]]:
         """Method, path and options of a request with these ids."""
         path = _PARAMETER.sub(lambda match: ids[match[1]], self.path)
         return self.method, path, {} if self.body is None else {"json": self.body}
 
 
+FILES = frozenset({"file"})
+"""Parameters that name a file of the service itself: the same for everybody."""
+
+
 async def routes_with_ids(caller: Caller) -> list[Route]:
     """All of them."""
     document = await caller.ask("GET", "/openapi.json", 200)
     return [
-        Route(method.upper(), path, _body(operation, document))
+        Route(
+            method.upper(),
+            path,
+            _body(operation, document),
+            is_platforms=operation["security"] == [{"platform_key": []}],
+        )
         for path, operations in document["paths"].items()
-        if _PARAMETER.search(path)
+        if set(_PARAMETER.findall(path)) - FILES
         for method, operation in operations.items()
         if method in {"get", "post", "put", "patch", "delete"}
     ]

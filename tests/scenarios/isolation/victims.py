@@ -25,6 +25,7 @@ class Victim:
     tenant: Tenant
     user: Caller
     admin: Caller
+    platform: Caller
     ids: dict[str, str]
     """Parameter of a path → id."""
     log: list[Json]
@@ -37,7 +38,7 @@ class Victim:
         name = f"agent-{secrets.token_hex(4)}"
         agent = await operator.agent(tenant, name, "worker")
         thread = (await user.create(title="private"))["id"]
-        await user.say(thread, "private")
+        await user.say(thread, *("private" for _ in range(20)))
         run = await user.ask("POST", f"/v1/threads/{thread}/runs", 201, json={"agent": name})
         admin = await operator.key(tenant.id, "admin")
         ids = {
@@ -49,10 +50,19 @@ class Victim:
             "issuer_id": (await operator.issuer(tenant.id))["id"],
             "user": "victim",
         }
-        return cls(tenant, user, with_key(tenant, admin["secret"]), ids, await user.entries(thread))
+        return cls(
+            tenant=tenant,
+            user=user,
+            admin=with_key(tenant, admin["secret"]),
+            platform=operator.caller,
+            ids=ids,
+            log=await user.entries(thread),
+        )
 
     def caller_for(self, route: Route) -> Caller:
         """Who of the victim's own may call a route."""
+        if route.is_platforms:
+            return self.platform
         if "tenant_id" in route.parameters:
             return self.admin
         return self.tenant.worker() if "/worker/" in route.path else self.user

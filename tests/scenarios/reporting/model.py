@@ -19,7 +19,7 @@ Status = Literal["proven", "failed", "inconclusive", "not built"]
 STATUSES: tuple[Status, ...] = ("proven", "failed", "inconclusive", "not built")
 
 _SCENARIOS = Path(__file__).parents[1]
-_RECORDED = _SCENARIOS.parent / "sabotage" / "controls.json"
+RECORDED = _SCENARIOS.parent / "sabotage" / "controls.json"
 _MARK = re.compile(r'mark\.scenario\(\s*"([^"]+)",\s*"([^"]+)"')
 
 
@@ -65,13 +65,13 @@ class Control:
     """Digest over the files of the tests: a control counts for these only."""
 
     @classmethod
-    def parse(cls, text: str, *, is_red: bool) -> Control:
+    def parse(cls, text: str) -> Control:
         """From the property of a test under tests/sabotage."""
         given = json.loads(text)
         date = datetime.now(UTC).date().isoformat()
         digest = surroundings.digest_of_sources(given["tests"])
         commit = surroundings.commit()
-        return cls(**given, is_red=is_red, commit=commit, date=date, sources=digest)
+        return cls(**given, commit=commit, date=date, sources=digest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +103,11 @@ class Report:
     def add(self, row: str, outcome: Outcome) -> None:
         """Keep a test's outcome under its row."""
         self.outcomes.setdefault(row, []).append(outcome)
+
+    def record_controls(self) -> None:
+        """Keep the controls of this run for runs that cannot make their own."""
+        kept = [asdict(each) for each in sorted(self.controls, key=lambda c: (c.row, c.name))]
+        RECORDED.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
     def rows(self) -> list[RowReport]:
         """All rows, whether they were run or not."""
@@ -139,8 +144,8 @@ class Report:
         return RowReport(row=row, status=status, why=why, outcomes=outcomes, controls=controls)
 
     def _controls_of(self, key: str) -> list[Control]:
-        fresh = {control.name for control in self.controls}
-        recorded = [each for each in self._recorded if each.name not in fresh]
+        fresh = {(control.name, control.row) for control in self.controls}
+        recorded = [each for each in self._recorded if (each.name, each.row) not in fresh]
         return [each for each in (*self.controls, *recorded) if each.row == key]
 
     @cached_property
@@ -154,9 +159,9 @@ class Report:
     @cached_property
     def _recorded(self) -> list[Control]:
         """Controls of earlier runs, of tests that have not changed since."""
-        if not _RECORDED.exists():
+        if not RECORDED.exists():
             return []
-        controls = [Control(**each) for each in json.loads(_RECORDED.read_text("utf-8"))]
+        controls = [Control(**each) for each in json.loads(RECORDED.read_text("utf-8"))]
         return [
             each for each in controls if each.sources == surroundings.digest_of_sources(each.tests)
         ]

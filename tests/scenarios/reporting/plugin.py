@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", default=None, help="how much the scenarios do: ci|laptop|cluster")
     group.addoption("--judge", action="store_true", help="let missed absolute times fail tests")
     group.addoption(
+        "--record-controls", action="store_true", help="keep this run's controls in the repository"
+    )
+    group.addoption(
         "--scenario-report", default=None, metavar="DIR", help="where the report is written"
     )
 
@@ -88,7 +91,7 @@ class _Collector:
         for row in properties.get("scenario", []):
             self._report.add(row, Outcome.of(report, properties.get("figure", [])))
         for control in properties.get("control", []):
-            self._report.controls.append(Control.parse(control, is_red=report.passed))
+            self._report.controls.append(Control.parse(control))
 
 
 @pytest.hookimpl(trylast=True)
@@ -97,6 +100,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     report = session.config.stash[REPORT]
     if report.outcomes:
         write_all(report, folder_of(session.config))
+    if report.controls and session.config.getoption("--record-controls"):
+        report.record_controls()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

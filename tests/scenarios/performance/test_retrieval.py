@@ -1,0 +1,151 @@
+"""Reading a page costs what the page holds, not what the thread holds."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Any
+
+import pytest
+
+from ...support.waiting import until
+from ..callers import Caller, Json, Tenant
+from ..database import connected
+from ..figures import Figures
+from ..levels import Levels
+
+pytestmark = pytest.mark.scenario("performance", "retrieval")
+
+SIZES = (10, 50, 100, 500, 1000)
+PAGES = (10, 25, 50, 100)
+REPEATS = 9
+LOOSE = 3.0
+"""Between two medians of one run; a read that looked at all the thread would be far above it."""
+
+
+async def filled(user: Caller, count: int) -> str:
+    """A thread with so many messages."""
+    thread: str = (await user.create())["id"]
+    for start in range(0, count, 100):
+        part = range(start, min(start + 100, count))
+        await user.say(thread, *(f"message {n} of {count}" for n in part))
+    return thread
+
+
+async def page(user: Caller, thread: str, **params: Any) -> tuple[float, list[Json]]:
+    """Seconds and messages of one page."""
+    begun = time.perf_counter()
+    answer = await user.ask("GET", f"/v1/threads/{thread}/messages", 200, params=params)
+    return time.perf_counter() - begun, answer["data"]
+
+
+async def pages(user: Caller, thread: str, **params: Any) -> tuple[list[float], list[Json]]:
+    """The same page several times."""
+    seen = [await page(user, thread, **params) for _ in range(REPEATS)]
+    return [seconds for seconds, _ in seen], seen[0][1]
+
+
+async def test_last_full_and_pages_of_every_size(
+    tenant: Tenant, figures: Figures, levels: Levels
+) -> None:
+    user = tenant.user("ann")
+    await user.create()
+    for size in (each for each in SIZES if each <= levels.thread_messages):
+        thread = await filled(user, size)
+        last, messages = await pages(user, thread, backward="true", limit=20)
+        expected = [f"message {n} of {size}" for n in range(max(0, size - 20), size)]
+        assert [m["payload"]["content"] for m in messages] == expected
+
+        begun = time.perf_counter()
+        everything = await user.messages(thread)
+        full = time.perf_counter() - begun
+        assert [m["payload"]["content"] for m in everything] == [
+            f"message {n} of {size}" for n in range(size)
+        ]
+        figures.latencies(f"last 20 of {size}", last, p95=200)
+        limit = max(500, 0.5 * size)
+        figures.judge(f"all of {size}", full * 1000, "ms", n=size, below=limit)
+        if size > 100:
+            assert median(last) < full
+        for limit in PAGES:
+            seconds, messages = await pages(user, thread, limit=limit)
+            assert len(messages) == min(limit, size)
+            figures.latencies(f"first {limit} of {size}", seconds, p95=150)
+
+
+async def test_the_last_page_is_as_quick_as_the_first(
+    tenant: Tenant, figures: Figures, levels: Levels
+) -> None:
+    user, size = tenant.user("ann"), levels.thread_messages
+    thread = await filled(user, size)
+    end = (await user.thread(thread))["last_seq"]
+    first, _ = await pages(user, thread, limit=25)
+    last, messages = await pages(user, thread, limit=25, after_seq=end - 25)
+
+    assert messages[-1]["seq"] == end
+    assert median(last) < LOOSE * median(first)
+    figures.latencies(f"first page of {size}", first, p95=150)
+    figures.latencies(f"last page of {size}", last, p95=150)
+    figures.record("last to first", median(last) / median(first), n=REPEATS)
+
+
+async def test_a_page_of_a_long_thread_is_as_quick_as_of_a_short_one(
+    tenant: Tenant, figures: Figures, levels: Levels
+) -> None:
+    user = tenant.user("ann")
+    short, long = await filled(user, 20), await filled(user, levels.thread_messages)
+    of_short, _ = await pages(user, short, backward="true", limit=20)
+    of_long, _ = await pages(user, long, backward="true", limit=20)
+
+    assert median(of_long) < LOOSE * median(of_short)
+    figures.record("long to short", median(of_long) / median(of_short), n=REPEATS)
+
+
+async def test_pages_are_read_by_an_index_and_no_further(
+    tenant: Tenant, admin_dsn: str, figures: Figures, levels: Levels
+) -> None:
+    """Rows that PostgreSQL fetched for a page, wherever the page lies: the plan in figures."""
+    user, calls = tenant.user("ann"), 50
+    thread = await filled(user, levels.thread_messages)
+    before = await settled(admin_dsn)
+    for number in range(calls):
+        await page(user, thread, limit=10, after_seq=number * 8)
+        await page(user, thread, limit=10, backward="true")
+
+    async def is_counted() -> bool:
+        return (await counters(admin_dsn))["idx_scan"] >= before["idx_scan"] + 2 * calls
+
+    await until(is_counted, 15, what="the server's counters")
+    after = await settled(admin_dsn)
+    rows = (after["idx_tup_fetch"] - before["idx_tup_fetch"]) / (2 * calls)
+
+    assert after["seq_scan"] == before["seq_scan"]
+    assert 10 <= rows <= 13
+    figures.record("rows fetched for a page of 10", rows, n=2 * calls)
+
+
+async def counters(dsn: str) -> dict[str, int]:
+    """How the log's table has been read so far."""
+    async with connected(dsn) as connection:
+        row = await connection.fetchrow(
+            "SELECT seq_scan, idx_scan, idx_tup_fetch FROM pg_stat_user_tables"
+            " WHERE relname = 'entries'"
+        )
+    assert row is not None
+    return dict(row)
+
+
+async def settled(dsn: str) -> dict[str, int]:
+    """The same once nobody reads in the background: backends report about once a second."""
+    last: dict[str, int] = {}
+    since = time.monotonic()
+
+    async def is_still() -> bool:
+        nonlocal last, since
+        now = await counters(dsn)
+        if now != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > 2.5
+
+    await until(is_still, 30, what="the server's counters")
+    return last
