@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import Any, Final
@@ -54,7 +55,14 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
     with request.app[SERVICES].rates.socket(principal):
         live.refuse_while_draining()
         await response.prepare(request)
-        await _serve(request, response, principal, live)
+        response.headers.clear()  # sent; thousands of idle sockets would keep them
+        if (transport := request.transport) is None:
+            return response
+        session = _open(request, principal, transport, live)
+        try:
+            await _read(response, session, live)
+        finally:
+            _close(session, live)
     return response
 
 
@@ -83,36 +91,31 @@ def _token(request: web.Request) -> str:
     raise NotAuthenticated
 
 
-async def _serve(
-    request: web.Request,
-    response: web.WebSocketResponse[bool],
-    principal: Principal,
-    live: Live,
-) -> None:
-    transport = request.transport
-    if transport is None:
-        return
+def _open(
+    request: web.Request, principal: Principal, transport: asyncio.Transport, live: Live
+) -> Session:
     services = request.app[SERVICES]
     outbox = Outbox(transport, request.writer, live.flusher)
-    session = Session(services, principal, live, transport, outbox, request[REQUEST_ID])
+    session = Session(services, principal, transport, outbox, request[REQUEST_ID])
+    session.unwatch = services.credentials.watch(principal, session.refused)
     live.add(session, limits.PING_SECONDS)
     live.sockets += 1
     _log.info("socket.opened", owner=principal.owner)
-    try:
-        session.unwatch = services.credentials.watch(principal, session.refused)
-        await _read(response, session, live)
-    finally:
-        session.finish()
-        live.remove(session)
-        live.sockets -= 1
-        live.totals.closed[session.code] += 1
-        _log.info(
-            "socket.closed",
-            code=session.code,
-            frames_in=session.frames_in,
-            frames_out=session.frames_out,
-            last_seq=session.last_seq,
-        )
+    return session
+
+
+def _close(session: Session, live: Live) -> None:
+    session.finish()
+    live.remove(session)
+    live.sockets -= 1
+    live.totals.closed[session.code] += 1
+    _log.info(
+        "socket.closed",
+        code=session.code,
+        frames_in=session.frames_in,
+        frames_out=session.frames_out,
+        last_seq=session.last_seq,
+    )
 
 
 async def _read(response: web.WebSocketResponse[bool], session: Session, live: Live) -> None:
@@ -127,6 +130,7 @@ async def _read(response: web.WebSocketResponse[bool], session: Session, live: L
         elif not _take_other(session, message.type, message.data):
             session.code = session.code or response.close_code or limits.ABNORMAL
             return
+        del message  # not to be kept while the next one is waited for
         if session.in_flight >= limits.COMMANDS_IN_FLIGHT or session.outbox.waiting > ROOM_BYTES:
             await session.ease()
 

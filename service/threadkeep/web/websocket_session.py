@@ -19,7 +19,6 @@ from threadkeep.services.user_feeds import UserSubscription
 from threadkeep.web import frames
 from threadkeep.web import websocket_limits as limits
 from threadkeep.web.errors import error_body
-from threadkeep.web.live import Live
 from threadkeep.web.live_metrics import SLOW
 from threadkeep.web.websocket_outbox import Outbox
 
@@ -36,7 +35,6 @@ class Session:
         "_close_timer",
         "_eased",
         "_limited",
-        "_live",
         "_transport",
         "code",
         "current",
@@ -60,7 +58,6 @@ class Session:
         self,
         services: Services,
         principal: Principal,
-        live: Live,
         transport: asyncio.Transport,
         outbox: Outbox,
         request_id: str,
@@ -84,7 +81,6 @@ class Session:
         self.is_pinged = False
         self.taken = 0
         self.unwatch: Callable[[], None] | None = None
-        self._live = live
         self._transport = transport
         self._bad: limits.Strikes | None = None
         self._limited: limits.Strikes | None = None
