@@ -9,6 +9,7 @@ import msgspec
 from threadkeep.domain import documents, ids
 from threadkeep.domain.configuration import Agent, AgentPatch, NewAgent, check_text
 from threadkeep.domain.listing import Listing
+from threadkeep.domain.scripts import Script
 from threadkeep.errors import InvalidRequest, NotFound
 from threadkeep.services import windows
 from threadkeep.services.windows import PageRequest
@@ -17,18 +18,10 @@ from threadkeep.storage.database import Database
 
 SETTINGS_BYTES: Final = 256 * 1024
 """Largest settings of an agent, in bytes of canonical JSON."""
-STEPS: Final = 1000
-"""Longest script."""
 
 
 class LibrarianSettings(msgspec.Struct, forbid_unknown_fields=True):
     """The librarian has nothing to set."""
-
-
-class ScriptedSettings(msgspec.Struct, forbid_unknown_fields=True):
-    """A script: what each step may hold is checked by the agent that plays it."""
-
-    steps: list[dict[str, Any]]
 
 
 class WorkerSettings(msgspec.Struct):
@@ -37,7 +30,7 @@ class WorkerSettings(msgspec.Struct):
 
 _SETTINGS: Final[dict[str, type[msgspec.Struct]]] = {
     "librarian": LibrarianSettings,
-    "scripted": ScriptedSettings,
+    "scripted": Script,
     "worker": WorkerSettings,
 }
 
@@ -102,11 +95,9 @@ def check_settings(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
         raise InvalidRequest(f"Agents of kind {kind} are not available yet.", field="kind")
     documents.canonical(settings, field="settings", limit=SETTINGS_BYTES)
     try:
-        checked = msgspec.convert(settings, shape)
+        msgspec.convert(settings, shape)
     except msgspec.ValidationError as exc:
         raise InvalidRequest(str(exc), field="settings") from exc
-    if isinstance(checked, ScriptedSettings) and not 1 <= len(checked.steps) <= STEPS:
-        raise InvalidRequest(f"A script has 1 to {STEPS} steps.", field="settings.steps")
     return settings
 
 

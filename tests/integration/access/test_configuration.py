@@ -221,7 +221,7 @@ async def test_every_change_is_audited_with_its_actor(access: Access) -> None:
 async def test_agents_take_the_settings_of_their_kind_and_no_other(access: Access) -> None:
     tenant = await access.tenant()
     agents = access.tenants.agents
-    steps = {"steps": [{"type": "think", "thought": "…"}]}
+    steps = {"steps": [{"think": "…"}]}
     script = await agents.create(tenant, NewAgent("s", "scripted", steps), actor="test")
     assert script.settings == steps
     wrong: list[tuple[NewAgent, type[Exception]]] = [
@@ -231,7 +231,8 @@ async def test_agents_take_the_settings_of_their_kind_and_no_other(access: Acces
         (NewAgent("t", "scripted"), InvalidRequest),
         (NewAgent("t", "scripted", {"steps": []}), InvalidRequest),
         (NewAgent("t", "scripted", {"steps": ["x"]}), InvalidRequest),
-        (NewAgent("t", "scripted", {"steps": [{}] * 1001}), InvalidRequest),
+        (NewAgent("t", "scripted", {"steps": [{"think": "a"}] * 1001}), InvalidRequest),
+        (NewAgent("t", "scripted", {"steps": [{"dance": "a"}]}), InvalidRequest),
         (NewAgent("w", "worker", {"a\0": 1}), InvalidRequest),
         (NewAgent("w", "worker", {"a": "x" * 300_000}), TooLarge),
         (NewAgent("a\nb", "worker"), InvalidRequest),

@@ -86,11 +86,7 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
 ) -> None:
     """The agent is the service's own; the process that holds most runs is killed in the middle."""
     tenant = await stage.operator.tenant()
-    steps = [
-        {"type": "agent_thinking", "payload": {"thought": "first"}},
-        {"sleep_ms": 2500},
-        {"type": "message", "payload": {"content": "the only answer"}},
-    ]
+    steps = [{"think": "first"}, {"wait_ms": 2500}, {"say": "the only answer"}]
     await stage.operator.agent(tenant, "player", "scripted", steps=steps)
     user, other = tenant.user("ann"), tenant.user("ann", at=1)
     runs: dict[str, str] = {}
