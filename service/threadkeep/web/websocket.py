@@ -140,6 +140,7 @@ def _take_other(session: Session, kind: WSMsgType, data: Any) -> bool:
     if kind is WSMsgType.PING:
         session.outbox.send(frames.pong(bytes(data)))
     elif kind is WSMsgType.BINARY:
+        session.frames_in += 1
         session.refuse(b"null", InvalidRequest(_NO_TEXT))
     elif kind is WSMsgType.CLOSE:
         _say_goodbye(session, data)

@@ -108,17 +108,6 @@ async def test_every_append_is_answered_before_the_socket_leaves(database: Datab
         assert (await ann.get(f"/v1/threads/{thread}")).json["last_seq"] - 1 == answers
 
 
-async def test_a_standstill_of_the_process_costs_nobody_his_socket(
-    quick_pings: None, ann: Caller, running: Running
-) -> None:
-    async with open_socket(ann) as socket:
-        await socket.ok("ping")
-        for _ in range(3):
-            time.sleep(3.5)  # noqa: ASYNC251 - the process stands still, that is the point
-            await asyncio.sleep(0.3)
-        await socket.ok("ping")
-
-
 async def test_a_process_without_time_closes_at_once(database: Database) -> None:
     async with running_on(database) as running:
         ann = (await running.tenant()).user("ann")
