@@ -48,7 +48,9 @@ async def import_dialogues(
 
 
 def _read(languages: Sequence[str]) -> list[Topic]:
-    return [topic for language in languages for topic in corpus.read(language)]
+    # Lists begin with what was active last; the console, which is in English, ends with English.
+    ordered = sorted(languages, key=lambda language: (language == "english", language))
+    return [topic for language in ordered for topic in corpus.read(language)]
 
 
 async def _import_all(

@@ -12,6 +12,8 @@ export class ThreadList {
   #choose;
   #threads = new Map();
   #unread = new Map();
+  #items = new Map();
+  #none = element("li", "none", "No threads.");
   #next = null;
   #query = "";
   #asked = 0;
@@ -69,32 +71,54 @@ export class ThreadList {
     this.#render();
   }
 
+  /** Elements are kept and moved only where the order changed: a click must find what it meant. */
   #render() {
-    const focused = document.activeElement?.dataset?.thread;
     const byActivity = (a, b) => (a.last_activity_at < b.last_activity_at ? 1 : -1);
     const threads = [...this.#threads.values()].sort(byActivity);
-    this.#list.replaceChildren(...threads.map((thread) => this.#item(thread)));
-    if (!threads.length) this.#list.append(element("li", "none", "No threads."));
-    if (focused) this.#list.querySelector(`[data-thread="${focused}"]`)?.focus();
+    for (const [id, item] of this.#items) {
+      if (this.#threads.has(id)) continue;
+      item.remove();
+      this.#items.delete(id);
+    }
+    let place = this.#list.firstElementChild;
+    for (const thread of threads) {
+      const item = this.#item(thread);
+      if (item === place) place = place.nextElementSibling;
+      else this.#list.insertBefore(item, place);
+    }
+    this.#none.hidden = threads.length > 0;
+    this.#list.append(this.#none);
     this.#more.hidden = !this.#next;
   }
 
   #item(thread) {
-    const item = element("li");
-    const button = element("button");
-    button.type = "button";
-    button.dataset.thread = thread.id;
+    const item = this.#items.get(thread.id) ?? this.#newItem(thread.id);
+    const [button, name, unread, about] = [".button", ".name", ".unread", ".about"].map((c) =>
+      item.querySelector(c),
+    );
     if (thread.id === this.current) button.setAttribute("aria-current", "true");
-    const name = element("span", "name", nameOf(thread));
-    name.dir = "auto";
-    button.append(name);
-    const unread = this.#unread.get(thread.id) ?? 0;
-    if (unread) button.append(element("span", "unread", `${unread} new`));
+    else button.removeAttribute("aria-current");
+    name.textContent = nameOf(thread);
+    const fresh = this.#unread.get(thread.id) ?? 0;
+    unread.textContent = `${fresh} new`;
+    unread.hidden = !fresh;
     const when = WHEN.format(new Date(thread.last_activity_at));
     const state = thread.state === "active" ? "" : ` · ${thread.state}`;
-    button.append(element("span", "about", `${thread.last_seq} entries · ${when}${state}`));
-    button.onclick = () => this.#choose(thread.id);
+    about.textContent = `${thread.last_seq} entries · ${when}${state}`;
+    return item;
+  }
+
+  #newItem(id) {
+    const item = element("li");
+    const button = element("button", "button");
+    button.type = "button";
+    button.dataset.thread = id;
+    button.onclick = () => this.#choose(id);
+    const name = element("span", "name");
+    name.dir = "auto";
+    button.append(name, element("span", "unread"), element("span", "about"));
     item.append(button);
+    this.#items.set(id, item);
     return item;
   }
 }
