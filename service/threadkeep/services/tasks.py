@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 from threadkeep.logs import get_logger
 
 _log = get_logger(__name__)
+
+_CANCEL_SECONDS: Final = 0.5
+"""Tasks that have not ended so long after they were cancelled are cancelled again."""
 
 
 class Tasks:
@@ -31,10 +34,10 @@ class Tasks:
 
     async def aclose(self) -> None:
         """Cancel all of them and wait until they have ended."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._tasks:  # a driver may swallow a cancellation, so one may not be enough
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(set(self._tasks), timeout=_CANCEL_SECONDS)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import contextlib
 import random
 import secrets
 from collections.abc import Callable
@@ -29,6 +28,8 @@ PENDING: Final = 20_000
 """Threads that may wait to be told of; more are dropped and left to the sweep."""
 _FIRST_BACKOFF: Final = 0.1
 _LONGEST_BACKOFF: Final = 5.0
+_CANCEL_SECONDS: Final = 0.5
+"""A task that has not ended so long after it was cancelled is cancelled again."""
 
 OnWake = Callable[[str, str, int | str], None]
 """(tenant, thread, seq or STREAMING or TYPING), called from the event loop."""
@@ -93,6 +94,7 @@ class Coalesced(Wakeups):
         self._waiting = asyncio.Event()
         self._on_wake: OnWake = _nobody
         self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     @override
     def start(self, on_wake: OnWake) -> None:
@@ -101,11 +103,11 @@ class Coalesced(Wakeups):
 
     @override
     async def aclose(self) -> None:
+        self._is_closing = True  # for a cancellation that a driver has swallowed
         task, self._task = self._task, None
-        if task is not None:
+        while task is not None and not task.done():
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
 
     @override
     def send(self, tenant: str, thread: str, seq: int) -> None:
@@ -163,7 +165,7 @@ class Coalesced(Wakeups):
 
     async def _run(self) -> None:
         backoff = _FIRST_BACKOFF
-        while True:
+        while not self._is_closing:
             try:
                 await self._connected()
             except self.failures_of as exc:

@@ -42,7 +42,7 @@ class PostgresWakeups(Coalesced):
             connection.add_termination_listener(self._ended)
             await connection.add_listener(CHANNEL, self._heard)
             self._came()
-            while True:
+            while not self._is_closing:
                 await self._send(connection)
                 await asyncio.sleep(_PAUSE_SECONDS)
         finally:
@@ -50,7 +50,8 @@ class PostgresWakeups(Coalesced):
 
     async def _send(self, connection: asyncpg.Connection[Any]) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._waiting.wait(), _ASK_SECONDS)
+            async with asyncio.timeout(_ASK_SECONDS):
+                await self._waiting.wait()
         if connection.is_closed():
             raise ConnectionResetError
         await connection.execute(

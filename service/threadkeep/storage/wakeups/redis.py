@@ -107,7 +107,7 @@ class RedisWakeups(Coalesced):
 
     async def _listen(self, pubsub: PubSub) -> None:
         asked = False
-        while True:
+        while not self._is_closing:
             message = await pubsub.get_message(timeout=_ASK_SECONDS)
             if message is None:
                 if asked:
@@ -133,7 +133,7 @@ class RedisWakeups(Coalesced):
                 await pubsub.unsubscribe(_channel(shard))
 
     async def _publish(self) -> None:
-        while True:
+        while not self._is_closing:
             await self._waiting.wait()
             by_shard: dict[int, list[str]] = {}
             for thread, item in self._take():
