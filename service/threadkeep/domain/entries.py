@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from threadkeep.domain import ids
 
 MESSAGE: Final = "message"
@@ -32,9 +34,8 @@ class Draft:
     """When it happened elsewhere, for imports; never decides the order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the log as every reader gets it."""
+class Entry(msgspec.Struct, frozen=True):
+    """One row of the log as every reader gets it; a struct, because very many are made."""
 
     tenant: str
     thread: str
@@ -59,7 +60,9 @@ class Entry:
 
 def timestamp(at: datetime) -> str:
     """RFC 3339 in UTC, always with six digits of a second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:26] + "Z"  # several times as fast as strftime
 
 
 @lru_cache(maxsize=65536)
