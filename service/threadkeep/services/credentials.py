@@ -145,7 +145,7 @@ class Credentials:
         return used.principal
 
     def watch(self, principal: Principal, refused: Refused) -> Callable[[], None]:
-        """Call `refused` with `expired` or `revoked` when the credential no longer holds.
+        """Call `refused` with `expired`, `revoked` or `disabled` when the credential ends.
 
         That is at its expiry, or within five seconds of the revocation of the key, issuer, user
         or tenant. Returns what ends the watch.

@@ -27,9 +27,11 @@ _LONGEST_TIMER: Final = 3600.0
 
 EXPIRED: Final = "expired"
 REVOKED: Final = "revoked"
+DISABLED: Final = "disabled"
+"""The whole tenant is."""
 
 Refused = Callable[[str], None]
-"""Called once, with `expired` or `revoked`."""
+"""Called once, with `expired`, `revoked` or `disabled`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,9 +83,10 @@ class Watches:
         holdings = list(by_holding)
         for start in range(0, len(holdings), _CHUNK):
             chunk = holdings[start : start + _CHUNK]
-            for holding in await credentials.find_refused(self._database, chunk):
+            refused = await credentials.find_refused(self._database, chunk)
+            for holding, is_disabled in refused.items():
                 for watch in by_holding[holding]:
-                    self._refuse(watch, REVOKED)
+                    self._refuse(watch, DISABLED if is_disabled else REVOKED)
 
     async def _run(self) -> None:
         while True:

@@ -83,16 +83,16 @@ async def find_issuer(database: Database, issuer: str, key_id: str) -> IssuerRec
     )
 
 
-async def find_refused(database: Database, holdings: Sequence[Holding]) -> list[Holding]:
-    """Those that no longer hold, in one round trip."""
+async def find_refused(database: Database, holdings: Sequence[Holding]) -> dict[Holding, bool]:
+    """Those that no longer hold, and whether their tenant is disabled, in one round trip."""
     rows = await database.call(
-        "SELECT ord FROM refused_credentials($1, $2, $3, $4)",
+        "SELECT ord, is_disabled FROM refused_credentials($1, $2, $3, $4)",
         [h.tenant for h in holdings],
         [h.owner for h in holdings],
         [h.key_id for h in holdings],
         [h.issued_at for h in holdings],
     )
-    return [holdings[row["ord"] - 1] for row in rows]
+    return {holdings[row["ord"] - 1]: row["is_disabled"] for row in rows}
 
 
 def limits_from(row: Record) -> Limits:

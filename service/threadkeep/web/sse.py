@@ -12,10 +12,11 @@ from aiohttp import web
 
 from threadkeep.domain.entries import Cursor
 from threadkeep.domain.limits import QUEUE_BYTES
-from threadkeep.errors import NotAuthenticated, ThreadkeepError
+from threadkeep.errors import Forbidden, NotAuthenticated, ThreadkeepError
 from threadkeep.logs import get_logger
 from threadkeep.services.frames import Frame
 from threadkeep.services.subscriptions import Subscription
+from threadkeep.services.watches import DISABLED
 from threadkeep.web import bodies, frames
 from threadkeep.web import websocket_limits as limits
 from threadkeep.web.errors import error_body
@@ -176,9 +177,10 @@ class Stream:
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    def refused(self, _reason: str) -> None:
-        """The credential has expired or was revoked."""
-        self._end("not_authenticated", self._error(NotAuthenticated()))
+    def refused(self, reason: str) -> None:
+        """The credential has expired or was revoked, or the tenant is disabled."""
+        error = Forbidden() if reason == DISABLED else NotAuthenticated()
+        self._end(error.code, self._error(error))
 
     def _tell_joined(self, subscription: Subscription) -> None:
         snapshot = subscription.snapshot

@@ -16,6 +16,7 @@ from threadkeep.services.catalog import Services
 from threadkeep.services.frames import Frame
 from threadkeep.services.subscriptions import Subscription
 from threadkeep.services.user_feeds import UserSubscription
+from threadkeep.services.watches import DISABLED
 from threadkeep.web import frames
 from threadkeep.web import websocket_limits as limits
 from threadkeep.web.errors import error_body
@@ -220,9 +221,12 @@ class Session:
         self.code = self.code or limits.ABNORMAL
         self._transport.abort()
 
-    def refused(self, _reason: str) -> None:
-        """The credential has expired or was revoked."""
-        self.close(limits.UNAUTHENTICATED, "not_authenticated")
+    def refused(self, reason: str) -> None:
+        """The credential has expired or was revoked, or the tenant is disabled."""
+        if reason == DISABLED:
+            self.close(limits.DISABLED, "forbidden")
+        else:
+            self.close(limits.UNAUTHENTICATED, "not_authenticated")
 
     def close(self, code: int, reason: str = "") -> None:
         """Begin to close. What is queued is sent before; the peer has `CLOSE_SECONDS`."""

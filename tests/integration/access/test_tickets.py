@@ -173,7 +173,8 @@ async def test_open_sockets_are_told_of_revocations_within_five_seconds(access: 
     )
 
     await until(lambda: len(told) == 5, 5.0)
-    assert told == dict.fromkeys(sockets.keys() - {"kept"}, "revoked")
+    revoked = dict.fromkeys(sockets.keys() - {"kept"}, "revoked")
+    assert told == revoked | {"tenant": "disabled"}
 
 
 async def test_sockets_of_a_revoked_issuer_are_told(access: Access) -> None:

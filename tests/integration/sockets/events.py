@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -62,6 +63,14 @@ class Stream:
     async def take(self, n: int) -> list[Event]:
         """The next `n` events."""
         return [await self.next() for _ in range(n)]
+
+    async def rest(self) -> list[Event]:
+        """All events until the stream ends."""
+        events: list[Event] = []
+        with contextlib.suppress(EOFError):
+            while True:
+                events.append(await self.next())
+        return events
 
 
 @asynccontextmanager

@@ -57,13 +57,13 @@ AS $$
 $$;
 
 -- Which of these credentials no longer hold: API keys and token issuers by id, users by the time
--- at which they were let in.
+-- at which they were let in; and whether that is because the tenant is disabled.
 CREATE FUNCTION refused_credentials(
     p_tenant uuid[], p_owner text[], p_key uuid[], p_issued timestamptz[])
-RETURNS TABLE (ord bigint)
+RETURNS TABLE (ord bigint, is_disabled boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT c.ord
+    SELECT c.ord, t.id IS NULL
       FROM unnest(p_tenant, p_owner, p_key, p_issued)
            WITH ORDINALITY AS c (tenant, owner, key, issued, ord)
       LEFT JOIN public.tenants t ON t.id = c.tenant AND t.disabled_at IS NULL
