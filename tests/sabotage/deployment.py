@@ -60,7 +60,7 @@ async def outcomes(
         "THREADKEEP_TEST_BASE_URL": ",".join(against.urls),
         "THREADKEEP_TEST_PLATFORM_KEY": against.platform_key,
         "THREADKEEP_TEST_ADMIN_DSN": database.superuser_url,
-        "THREADKEEP_TEST_PROFILE": "ci",
+        "THREADKEEP_TEST_PROFILE": "control",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,

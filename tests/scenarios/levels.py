@@ -1,4 +1,7 @@
-"""How much the scenarios do: one table, printed in every report, never scaled down in silence."""
+"""How much the scenarios do: one table, printed in every report, never scaled down in silence.
+
+`control` is for sabotaged deployments alone: just enough to turn a scenario red.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +39,18 @@ class Levels:
 
 
 PROFILES: Final = {
+    "control": Levels(
+        samples=10,
+        probes=100,
+        users=10,
+        responses=300,
+        sockets=12,
+        frames=200,
+        runs=5,
+        thread_messages=100,
+        user_requests=8,
+        kills=1,
+    ),
     "ci": Levels(
         samples=200,
         probes=1000,

@@ -92,7 +92,8 @@ class Program(abc.ABC):
         if self.is_running:
             self.resume()
             self.terminate()
-            wait_ended([psutil.Process(self.pid)], seconds=seconds)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended by itself just now
+                wait_ended([psutil.Process(self.pid)], seconds=seconds)
         self.kill()
 
     def kill(self) -> None:

@@ -65,7 +65,7 @@ def one_user_waits() -> None:
 
     async def unfair(self: Threads, principal: Principal, thread: str) -> domain.Thread:
         if principal.owner == "user-0":
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.5)
         return await get(self, principal, thread)
 
     put(Threads, "get", unfair)

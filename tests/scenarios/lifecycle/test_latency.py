@@ -31,6 +31,6 @@ async def test_creation_and_update_one_after_the_other(
         for n in range(levels.samples)
     ]
     assert len(threads) == levels.samples + 1
-    assert len(created) >= 200
+    assert len(updated) == levels.samples
     figures.latencies("create", created, avg=100, longest=500)
     figures.latencies("update", updated, avg=50)

@@ -34,16 +34,9 @@ async def test_a_killed_workers_run_goes_on_from_its_last_event(
     await operator.agent(tenant, "analyst", "worker")
     user = tenant.user("ann")
     thread = (await user.create())["id"]
-    started = await user.ask(
-        "POST",
-        f"/v1/threads/{thread}/runs",
-        201,
-        json={
-            "agent": "analyst",
-            "input": CHECKPOINT,
-            "message": {"content": "What does it cost?"},
-        },
-    )
+    question = {"content": "What does it cost?"}
+    asked = {"agent": "analyst", "input": CHECKPOINT, "message": question}
+    started = await user.ask("POST", f"/v1/threads/{thread}/runs", 201, json=asked)
     run = started["run"]["id"]
     async with holding(tenant) as claim:
         assert claim["run"] == run

@@ -72,7 +72,7 @@ async def test_twenty_users_with_five_threads_each(
     seconds = time.perf_counter() - begun
 
     requests = [visitor.requests for visitor in visitors]
-    assert min(requests) >= 100
+    assert min(requests) >= levels.user_requests
     for number, visitor in enumerate(visitors):
         posted = 0
         for path in visitor.threads:
