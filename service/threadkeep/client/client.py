@@ -12,7 +12,7 @@ import aiohttp
 from threadkeep.client.credentials import Token, credentials_from
 from threadkeep.client.errors import ClientClosed
 from threadkeep.client.events import Entry, decode_entry
-from threadkeep.client.feeds import Feed
+from threadkeep.client.feeds import USER, Feed, UserFeed
 from threadkeep.client.messages import MessageLike, message_of
 from threadkeep.client.models import Appended, EntryPage, Hit, Page
 from threadkeep.client.retries import RetryPolicy
@@ -115,6 +115,13 @@ class Threadkeep:
         """
         feed = Feed(id_of(thread), cursor=cursor, after_seq=after_seq, limit=limit)
         return Subscription(self._socket_for(feed.thread), feed)
+
+    def subscribe_user(self, *, limit: int = 1024) -> Subscription:
+        """Follow the list of the user's threads: what is new, has grown, has changed.
+
+        After every `FeedJoined` the list should be read anew: this feed keeps no history.
+        """
+        return Subscription(self._socket_for(USER), UserFeed(limit=limit))
 
     async def entries(
         self,

@@ -197,7 +197,25 @@ class Forked(msgspec.Struct, kw_only=True):
     last_seq: int
 
 
-Event = Entry | MessageDelta | Ephemeral | Snapshot | Forked
+class FeedJoined(msgspec.Struct, kw_only=True):
+    """The user's feed is live from here on; what changed before is in the list of threads."""
+
+    type: ClassVar[str] = "subscribed"
+
+
+class ThreadChanged(msgspec.Struct, kw_only=True):
+    """One of the user's threads is new, has grown or has changed; it is shown as a whole."""
+
+    type: str
+    """`thread_created`, `thread_updated`, `thread_state_changed` or `thread_deleted`."""
+    thread_id: str
+    thread: dict[str, Any]
+    last_seq: int
+    unread: int
+    """Messages after the read marker, up to 100."""
+
+
+Event = Entry | MessageDelta | Ephemeral | Snapshot | Forked | FeedJoined | ThreadChanged
 
 _Known = Message | AgentStarted | AgentThinking | ToolExecuting | ToolCompleted | AgentCompleted
 _known: Final = msgspec.json.Decoder(_Known)

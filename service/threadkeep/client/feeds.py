@@ -7,11 +7,17 @@ import enum
 from collections import deque
 from typing import Any, Final
 
+from typing_extensions import override
+
 from threadkeep.client.errors import ClientClosed, ThreadkeepError
-from threadkeep.client.events import Entry, Event, Forked, Snapshot
+from threadkeep.client.events import Entry, Event, FeedJoined, Forked, Snapshot
 
 QUEUE_BYTES: Final = 4 * 1024 * 1024
 """What one reader may leave unread before the service is told to stop sending."""
+
+
+USER: Final = "user"
+"""The name of the user's feed where others are named by their thread."""
 
 
 class State(enum.Enum):
@@ -42,7 +48,7 @@ class Feed:
         """Up to where events are queued; what is not above it is a repeat."""
         self.verdict: str | None = None
         self.command = 0
-        """Number of the subscribe command that is waited for."""
+        """Number of the last subscribe command."""
         self._cursor = cursor
         self._after_seq = after_seq
         self._limit = limit
@@ -56,9 +62,15 @@ class Feed:
         """Where the next subscription goes on."""
         return self._cursor if self.epoch is None else f"{self.epoch}-{self.seq}"
 
-    def request(self) -> dict[str, Any]:
-        """The subscribe command that goes on where this feed stands."""
-        asked: dict[str, Any] = {"type": "subscribe", "thread_id": self.thread}
+    @property
+    def target(self) -> dict[str, str]:
+        """What is followed, as commands name it."""
+        return {"thread_id": self.thread}
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """From where on, as a subscribe command says it."""
+        asked: dict[str, Any] = {}
         if (cursor := self.cursor) is not None:
             asked["cursor"] = cursor
         elif self._after_seq is not None:
@@ -148,3 +160,20 @@ class Feed:
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
+
+
+class UserFeed(Feed):
+    """Changes of all threads of the user. It has no cursor: each join says where to look anew."""
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(USER, cursor=None, after_seq=None, limit=limit)
+
+    @property
+    @override
+    def target(self) -> dict[str, str]:
+        return {"feed": "user"}
+
+    def live(self) -> None:
+        """The service has answered the subscribe command."""
+        self.state = State.LIVE
+        self._put(FeedJoined(), 0)

@@ -23,8 +23,15 @@ from threadkeep.client.errors import (
     from_answer,
     from_error,
 )
-from threadkeep.client.events import Entry, Ephemeral, MessageDelta, Snapshot, decode_entry
-from threadkeep.client.feeds import Feed, State
+from threadkeep.client.events import (
+    Entry,
+    Ephemeral,
+    MessageDelta,
+    Snapshot,
+    ThreadChanged,
+    decode_entry,
+)
+from threadkeep.client.feeds import USER, Feed, State, UserFeed
 from threadkeep.client.transport import Transport
 
 _FRAME_BYTES: Final = 16 * 1024 * 1024
@@ -221,7 +228,7 @@ class Socket:
         frame = msgspec.json.decode(text)
         kind = frame.get("type")
         if kind == "ok":
-            self._commands.answered(frame["re"], frame)
+            self._on_ok(frame)
         elif kind == "subscribed":
             self._on_subscribed(frame)
         elif kind == "snapshot":
@@ -240,9 +247,20 @@ class Socket:
         if not feed.entry(entry, size):
             self._leave(feed)
             self._join(feed)
-        elif feed.is_full and feed.state is State.LIVE:
+        else:
+            self._pause_full(feed)
+
+    def _pause_full(self, feed: Feed) -> None:
+        if feed.is_full and feed.state is State.LIVE:
             feed.state = State.PAUSED
             self._leave(feed)
+
+    def _on_ok(self, frame: Answer) -> None:
+        feed = self.feeds.get(USER)
+        if isinstance(feed, UserFeed) and frame["re"] == feed.command:
+            feed.live()
+        else:
+            self._commands.answered(frame["re"], frame)
 
     def _on_subscribed(self, frame: Answer) -> None:
         feed = self.feeds.get(frame["thread_id"])
@@ -293,6 +311,9 @@ class Socket:
         self._loop.call_later(seconds, self.cut)
 
     def _on_other(self, frame: Answer, size: int) -> None:
+        if frame.get("feed") == "user":
+            self._on_changed(frame, size)
+            return
         feed = self.feeds.get(frame.get("thread_id") or "")
         if feed is None:
             return
@@ -311,17 +332,25 @@ class Socket:
         else:
             feed.beside(Ephemeral(type=frame["type"], thread_id=feed.thread, payload=payload), size)
 
+    def _on_changed(self, frame: Answer, size: int) -> None:
+        feed = self.feeds.get(USER)
+        if feed is not None:
+            feed.beside(msgspec.convert(frame, ThreadChanged), size)
+            self._pause_full(feed)
+
     def _join(self, feed: Feed) -> None:
         if feed.state is State.ENDED:
             return
         feed.state = State.IDLE
         feed.command = self._commands.number()
-        text = msgspec.json.encode({"id": feed.command, **feed.request()}).decode()
+        text = msgspec.json.encode(
+            {"id": feed.command, "type": "subscribe", **feed.target, **feed.place}
+        ).decode()
         if self._post(text):
             feed.state = State.JOINING
 
     def _leave(self, feed: Feed) -> None:
-        fields = {"id": 0, "type": "unsubscribe", "thread_id": feed.thread}
+        fields = {"id": 0, "type": "unsubscribe", **feed.target}
         self._post(msgspec.json.encode(fields).decode())
 
     def _later(self, work: Coroutine[Any, Any, object]) -> None:
