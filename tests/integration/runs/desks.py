@@ -34,6 +34,9 @@ QUICK = LeaseTimes(
 )
 """Leases for tests that wait for one to expire."""
 
+HELD = {events.RUNNING, events.RECOVERING, events.ACTION_REQUIRED}
+"""Statuses of a run whose turn has come."""
+
 
 @dataclass
 class Desk:
@@ -126,9 +129,11 @@ class Office:
         """What must hold for every run of a thread at any moment."""
         async with superuser(self.given.superuser_url) as connection:
             rows = await connection.fetch(
-                "SELECT id, status FROM runs WHERE thread_id = $1", thread
+                "SELECT id, status, concurrent FROM runs WHERE thread_id = $1", thread
             )
         assert rows
+        turns = [r["status"] for r in rows if r["status"] in HELD and not r["concurrent"]]
+        assert len(turns) <= 1
         for row in rows:
             log = await self.log(thread, row["id"].hex)
             kinds = [kind for kind, _ in log]

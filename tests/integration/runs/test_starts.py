@@ -164,6 +164,19 @@ async def test_enqueued_runs_start_one_after_another_in_their_order(database: Da
         await office.check(thread)
 
 
+async def test_runs_that_wait_for_their_turn_hide_no_others(database: Database) -> None:
+    async with office_on(database) as office:
+        busy = await office.thread()
+        for _ in range(20):
+            await office.start(busy, if_busy="enqueue")
+        other = await office.start(await office.thread())
+
+        claimed = {(await office.claim()).run.id, (await office.claim()).run.id}
+
+        assert other.run.id in claimed
+        assert await office.runs.claim(office.tenant, "w", None, 0) is None
+
+
 async def test_the_end_of_a_run_wakes_who_waits_for_the_next(database: Database) -> None:
     async with office_on(database) as office:
         thread = await office.thread()
