@@ -150,6 +150,8 @@ async def _service(
             "THREADKEEP_DATABASE_DIRECT_URL": database_url,
             "THREADKEEP_PLATFORM_KEY": work.state.platform_key,
             "THREADKEEP_LOG_FORMAT": "json",
+            # One person's sockets, who waits for the end.
+            "THREADKEEP_DRAIN_SECONDS": "1",
         },
         log_path=work.service_log,
     )
