@@ -13,12 +13,19 @@ from threadkeep.storage import migrate as migrations
 
 @click.command()
 @click.option("--revision", default="head", show_default=True, help="Where to migrate to.")
-def migrate(revision: str) -> None:
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Try again for so long while the database is away or its tables are in use.",
+)
+def migrate(revision: str, wait: float) -> None:
     """Migrate the database at THREADKEEP_DATABASE_DIRECT_URL, as the owner of its schema.
 
-    Does nothing where the schema is up to date. Two that run at once take turns.
+    Does nothing where the schema is up to date or newer. Two that run at once take turns.
     """
     settings = load(os.environ)
     logs.configure(level=settings.log_level, fmt=settings.log_format)
-    migrations.upgrade(settings.direct_url, revision)
+    migrations.upgrade(settings.direct_url, revision, wait_seconds=wait)
     click.echo("The schema is up to date.")

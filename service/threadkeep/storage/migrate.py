@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from importlib.resources import files
+from time import monotonic
+from typing import Final
 
+import asyncpg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from threadkeep.errors import DependencyError, Unavailable
+from threadkeep.logs import get_logger
+
+_log = get_logger(__name__)
 
 HEAD = "0001"
 """The revision this version of the service works with."""
@@ -22,10 +30,30 @@ _LOCK = 0x7468726D6B
 MINIMUM_VERSION = 170000
 """PostgreSQL 17; older ones are refused."""
 
+_AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+)
+"""What a database says that is away, starting or busy."""
+_CONNECT_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 1.0
+"""Between two tries."""
+_TABLE_LOCK: Final = "1500ms"
+"""How long a migration waits for a table that a running service uses, and everybody else for the
+migration; longer than the second after which PostgreSQL takes a table from autovacuum."""
 
-def upgrade(direct_url: str, revision: str = "head") -> None:
-    """Bring the database to `revision`; does nothing where it is there already."""
-    _run(direct_url, lambda config: command.upgrade(config, revision))
+
+def upgrade(direct_url: str, revision: str = "head", *, wait_seconds: float = 0.0) -> None:
+    """Bring the database to `revision`; does nothing where it is there already, or further.
+
+    Raises `Unavailable` where the database cannot be reached, or its tables be had, within
+    `wait_seconds`.
+    """
+    _run(direct_url, lambda config: _upgrade(config, revision), wait_seconds)
 
 
 def downgrade(direct_url: str, revision: str) -> None:
@@ -38,25 +66,64 @@ def check(direct_url: str) -> None:
     _run(direct_url, command.check)
 
 
-def _run(direct_url: str, step: Callable[[Config], None]) -> None:
-    asyncio.run(_migrate(direct_url, step))
+def _upgrade(config: Config, revision: str) -> None:
+    connection: sa.Connection = config.attributes["connection"]
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current > max(known):
+        # After a rollback of the service: a later version's schema serves this one too.
+        _log.warning("migrate.schema_is_newer", revision=current, known=max(known))
+        return
+    command.upgrade(config, revision)
+
+
+def _run(direct_url: str, step: Callable[[Config], None], wait_seconds: float = 0.0) -> None:
+    asyncio.run(_persist(direct_url, step, wait_seconds))
+
+
+async def _persist(direct_url: str, step: Callable[[Config], None], wait_seconds: float) -> None:
+    deadline = monotonic() + wait_seconds
+    while True:
+        try:
+            await _migrate(direct_url, step)
+        except Unavailable as exc:
+            if monotonic() >= deadline:
+                raise
+            _log.info("migrate.waiting", reason=exc.message)
+        else:
+            return
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _migrate(direct_url: str, step: Callable[[Config], None]) -> None:
-    url = sa.make_url(direct_url).set(drivername="postgresql+asyncpg")
-    engine = create_async_engine(url, poolclass=sa.NullPool, connect_args={"timeout": 10})
+    # The driver reads the URL itself: SQLAlchemy knows less of PostgreSQL's parameters.
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        poolclass=sa.NullPool,
+        async_creator=lambda: asyncpg.connect(direct_url, timeout=_CONNECT_SECONDS),
+    )
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_locked, step)
-    except (OSError, TimeoutError, sa.exc.OperationalError) as exc:
+    except (OSError, TimeoutError, *_AWAY) as exc:
         raise Unavailable(f"The database cannot be reached for migrations: {exc}") from exc
+    except sa.exc.DBAPIError as exc:
+        if not isinstance(_cause(exc), _AWAY):
+            raise
+        raise Unavailable(f"The database does not let itself be migrated: {exc.orig}") from exc
     finally:
         await engine.dispose()
+
+
+def _cause(exc: sa.exc.DBAPIError) -> BaseException | None:
+    """The driver's own exception, below SQLAlchemy's two."""
+    return exc.orig.__cause__ if exc.orig is not None else None
 
 
 def _locked(connection: sa.Connection, step: Callable[[Config], None]) -> None:
     _refuse_old(connection)
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_TABLE_LOCK}'"))
     config = Config()
     config.set_main_option("script_location", str(files("threadkeep.storage.migrations")))
     config.attributes["connection"] = connection
