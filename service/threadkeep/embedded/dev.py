@@ -23,7 +23,7 @@ from threadkeep.embedded.postgres import PostgresServer
 from threadkeep.embedded.service import ServiceProcess, url_of
 from threadkeep.embedded.workspace import DevFile, Workspace, workspace
 from threadkeep.errors import DependencyError, ThreadkeepError
-from threadkeep.storage import roles
+from threadkeep.storage import revision, roles
 
 T = TypeVar("T")
 
@@ -130,9 +130,9 @@ async def _prepare(work: Workspace, server: PostgresServer) -> None:
     """The database, its schema, and the service's login."""
     await roles.create_database(server.url("postgres"), DATABASE)
     url = server.url(DATABASE)
-    from threadkeep.storage import migrate  # noqa: PLC0415 - Alembic is slow to load
+    if await roles.schema_revision(url) != revision.HEAD:
+        from threadkeep.storage import migrate  # noqa: PLC0415 - Alembic is slow to load
 
-    if await roles.schema_revision(url) != migrate.HEAD:
         await _in_thread(lambda: migrate.upgrade(url))
     await roles.allow_login(url, roles.APP, work.state.app_password)
 

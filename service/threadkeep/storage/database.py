@@ -12,7 +12,7 @@ import asyncpg
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import DependencyError, ThreadkeepError, Unavailable
 from threadkeep.settings import Settings
-from threadkeep.storage import migrate
+from threadkeep.storage import revision
 
 if TYPE_CHECKING:  # generic for the type checker alone
     Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
@@ -218,7 +218,7 @@ class Database:
             " current_setting('fsync') AS fsync,"
             " current_setting('synchronous_commit') AS commit",
         )
-        if settings["version"] < migrate.MINIMUM_VERSION:
+        if settings["version"] < revision.MINIMUM_VERSION:
             raise DependencyError("PostgreSQL 17 or later is needed.")
         unsafe = "off" in (settings["fsync"], settings["commit"])
         if unsafe and not self._settings.unsafe_durability:
@@ -226,7 +226,7 @@ class Database:
                 "fsync or synchronous_commit is off: appends would not be durable."
             )
         row = await connection.fetchrow("SELECT * FROM adopt_installation()")
-        if row is None or row["revision"] < migrate.HEAD:
+        if row is None or row["revision"] < revision.HEAD:
             raise DependencyError(
                 "The schema is older than this version: run `threadkeep migrate`."
             )

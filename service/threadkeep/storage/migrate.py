@@ -18,17 +18,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from threadkeep.errors import DependencyError, Unavailable
 from threadkeep.logs import get_logger
+from threadkeep.storage.revision import MINIMUM_VERSION
 
 _log = get_logger(__name__)
 
-HEAD = "0001"
-"""The revision this version of the service works with."""
-
 _LOCK = 0x7468726D6B
 """Advisory lock of migrations: two replicas that start together take turns."""
-
-MINIMUM_VERSION = 170000
-"""PostgreSQL 17; older ones are refused."""
 
 _AWAY: Final = (
     asyncpg.PostgresConnectionError,
