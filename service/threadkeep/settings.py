@@ -14,7 +14,9 @@ import msgspec
 from threadkeep.errors import SettingsError
 
 PREFIX = "THREADKEEP_"
-SECRETS = frozenset({"database_url", "database_direct_url", "redis_url", "platform_key"})
+SECRETS = frozenset(
+    {"database_url", "database_direct_url", "app_password", "redis_url", "platform_key"}
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +27,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_direct_url: str = ""
     """PostgreSQL without a pooler, for LISTEN and migrations. Empty: `database_url`."""
+
+    app_password: Annotated[str, msgspec.Meta(pattern="^[!-~]*$")] = ""
+    """Of `threadkeep migrate` alone, which lets the role `threadkeep_app` log in with it; ASCII
+    without spaces. Empty: the role's login is left as it is."""
 
     database_pooled: bool = False
     """True behind PgBouncer in transaction mode: no named prepared statements are used then."""

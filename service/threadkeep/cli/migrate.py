@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import click
@@ -9,6 +10,7 @@ import click
 from threadkeep import logs
 from threadkeep.settings import load
 from threadkeep.storage import migrate as migrations
+from threadkeep.storage import roles
 
 
 @click.command()
@@ -23,9 +25,12 @@ from threadkeep.storage import migrate as migrations
 def migrate(revision: str, wait: float) -> None:
     """Migrate the database at THREADKEEP_DATABASE_DIRECT_URL, as the owner of its schema.
 
+    THREADKEEP_APP_PASSWORD(_FILE), where it is set, becomes the password of `threadkeep_app`.
     Does nothing where the schema is up to date or newer. Two that run at once take turns.
     """
     settings = load(os.environ)
     logs.configure(level=settings.log_level, fmt=settings.log_format)
     migrations.upgrade(settings.direct_url, revision, wait_seconds=wait)
+    if settings.app_password:
+        asyncio.run(roles.allow_login(settings.direct_url, roles.APP, settings.app_password))
     click.echo("The schema is up to date.")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,6 +17,10 @@ from threadkeep.errors import Unavailable
 APP: Final = "threadkeep_app"
 """The role of the service; migrations make it without a login."""
 _SECONDS: Final = 10.0
+_ITERATIONS: Final = 4096
+"""PostgreSQL's own default: the password is a random one, not a person's."""
+_LOCK: Final = 0x7468726C6F
+"""Advisory lock of changes of a login: two at once would make one of them fail."""
 
 
 async def create_database(superuser_url: str, name: str) -> bool:
@@ -34,10 +42,22 @@ async def schema_revision(superuser_url: str) -> str | None:
 
 
 async def allow_login(superuser_url: str, role: str, password: str) -> None:
-    """Let a role log in with this password."""
-    async with _connected(superuser_url) as connection:
-        words = await connection.fetchval("SELECT quote_literal($1)", password)
+    """Let a role log in with this ASCII password; two that do so at once take turns."""
+    async with _connected(superuser_url) as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        # The server is told the verifier, because it may log statements.
+        words = await connection.fetchval("SELECT quote_literal($1)", _verifier(password))
         await connection.execute(f"ALTER ROLE {_quoted(role)} LOGIN PASSWORD {words}")
+
+
+def _verifier(password: str) -> str:
+    """What a server keeps of an ASCII password for SCRAM-SHA-256 (RFC 5803)."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _ITERATIONS)
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    words = [b64encode(each).decode() for each in (salt, hashlib.sha256(client).digest(), server)]
+    return "SCRAM-SHA-256${}:{}${}:{}".format(_ITERATIONS, *words)
 
 
 def _quoted(name: str) -> str:
