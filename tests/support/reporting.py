@@ -12,7 +12,7 @@ from . import resources
 from .programs import Program
 
 _TESTS = Path(__file__).parent.parent
-_FOLDERS = frozenset({"unit", "integration", "scenarios", "bench"})
+_FOLDERS = frozenset({"unit", "integration", "chart", "scenarios", "bench"})
 _UNIT_SECONDS = 2.0
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-KINDS = ("postgres", "redis", "pgbouncer", "service", "chromium", "admin_dsn", "faults")
+KINDS = ("postgres", "redis", "pgbouncer", "service", "chromium", "admin_dsn", "faults", "helm")
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")  # not on everybody's PATH on Debian
 
 

@@ -1,0 +1,1 @@
+"""What the chart makes of its values: rendered by Helm, checked without a cluster."""
