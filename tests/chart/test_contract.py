@@ -58,7 +58,7 @@ def test_the_service_knows_every_variable(objects: list[Object]) -> None:
         name
         for _, pod in pods(objects)
         for container in containers(pod)
-        if container["command"] == ["threadkeep"]
+        if container.get("command") == ["threadkeep"]
         for name in environment(container)
         if name.startswith(PREFIX)
     }
