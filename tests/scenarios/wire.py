@@ -58,12 +58,11 @@ class Socket:
 
 
 @asynccontextmanager
-async def open_socket(url: str, headers: dict[str, str]) -> AsyncIterator[Socket]:
-    """A socket at an address of the service."""
+async def open_socket(url: str, headers: dict[str, str], **options: Any) -> AsyncIterator[Socket]:
+    """A socket at an address of the service; options are those of `websockets.connect`."""
     address = url.replace("http", "ws", 1) + "/v1/ws"
-    async with connect(
-        address, additional_headers=headers, compression=None, max_size=None, proxy=None
-    ) as connection:
+    fixed: dict[str, Any] = {"compression": None, "max_size": None, "proxy": None}
+    async with connect(address, additional_headers=headers, **fixed, **options) as connection:
         yield Socket(connection)
 
 
