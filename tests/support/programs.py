@@ -17,6 +17,8 @@ import psutil
 from threadkeep.embedded.processes import kill_tree, spawn, wait_ended
 
 _TAIL_LINES = 60
+READY_SECONDS = 60.0
+"""Longest wait for a started program; many start at once on a machine with few processors."""
 
 
 class Program(abc.ABC):
@@ -53,7 +55,7 @@ class Program(abc.ABC):
         """Whether the process exists."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, seconds: float = 20.0, *, wait: bool = True) -> None:
+    def start(self, seconds: float = READY_SECONDS, *, wait: bool = True) -> None:
         """Start it and wait until it is ready."""
         with self.log_path.open("ab") as log:
             self._process = spawn(self.command(), environment=self.environment(), log=log)
@@ -61,7 +63,7 @@ class Program(abc.ABC):
         if wait:
             self.wait_ready(seconds)
 
-    def wait_ready(self, seconds: float = 20.0) -> None:
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until it does its work; its end or the time limit is an error with its log."""
         deadline = time.monotonic() + seconds
         while not self.is_ready():
