@@ -39,6 +39,10 @@ class Control:
     """A sabotage of `mechanisms`."""
     steps: list[Step] = field(default_factory=list)
     """What is done to the database."""
+    processes: int = 1
+    """How many the deployment has; what only shows between two of them needs two."""
+    is_staged: bool = False
+    """Whether the tests start services of their own, to kill them, with `process` broken."""
 
 
 CONTROLS: Final = [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +12,27 @@ import pytest
 
 from ..support.postgres import Databases
 from .controls import CONTROLS, Control, Red
-from .deployment import deployment, outcomes
-from .mechanisms.statements import apply
+from .running import Running
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def running(
+    request: pytest.FixtureRequest, databases: Databases, short_folder: Path
+) -> Iterator[Running]:
+    """The selected controls, several at once: most of their time they wait."""
+    names = {item.name for item in request.session.items if item.path == request.path}
+    chosen = [control for control in CONTROLS if any(f"[{control.name}]" in n for n in names)]
+    with Running(chosen, databases, short_folder) as running:
+        yield running
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)
-async def test_sabotage_turns_its_scenarios_red(
-    control: Control,
-    databases: Databases,
-    short_folder: Path,
-    record_property: Callable[[str, object], None],
+def test_sabotage_turns_its_scenarios_red(
+    control: Control, running: Running, record_property: Callable[[str, object], None]
 ) -> None:
-    database = await databases.create()
-    await apply(database.superuser_url, control.steps)
-    folder = Path(tempfile.mkdtemp(prefix="sabotage-", dir=short_folder))
-    broken = deployment(database, folder, control.process)
-    try:
-        await broken.start()
-        tests = [red.test for red in control.reds]
-        seen = await outcomes(tests, broken, database, folder)
-    finally:
-        await broken.stop()
-        await databases.drop(database.name)
+    seen = running.outcomes_of(control)
     faults = [fault for red in control.reds if (fault := _missing(red, seen))]
     for row in sorted({red.row for red in control.reds}):
         told = {

@@ -15,7 +15,7 @@ from ..support.postgres import Database, Databases
 from .callers import Platform, Tenant, platform
 from .database import Clock, connected
 from .figures import Figures
-from .levels import PROFILES, Levels, profile_of
+from .levels import CONTROL, PROFILES, Levels, profile_of
 from .reporting.plugin import FIGURES
 from .reporting.surroundings import note_version
 from .stage import Stage
@@ -27,7 +27,7 @@ SetStage = Callable[..., Awaitable[Stage]]
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
     """Where measured figures go."""
-    figures = Figures()
+    figures = Figures(is_excused=profile_of(request.config) != CONTROL)
     request.node.stash[FIGURES] = figures
     return figures
 

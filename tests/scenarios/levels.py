@@ -1,6 +1,7 @@
 """How much the scenarios do: one table, printed in every report, never scaled down in silence.
 
-`control` is for sabotaged deployments alone: just enough to turn a scenario red.
+`control` is for sabotaged deployments, just enough to turn a scenario red, and for ways of delivery
+beside the usual one.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class Levels:
     """Crashes of processes and of the database."""
 
 
+CONTROL: Final = "control"
 PROFILES: Final = {
-    "control": Levels(
+    CONTROL: Levels(
         samples=10,
         probes=100,
         users=10,
@@ -48,7 +50,7 @@ PROFILES: Final = {
         frames=200,
         runs=5,
         thread_messages=100,
-        user_requests=8,
+        user_requests=4,
         kills=1,
     ),
     "ci": Levels(

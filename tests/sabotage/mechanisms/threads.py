@@ -60,12 +60,12 @@ def slow_writes() -> None:
 
 @breaks("one-user-waits")
 def one_user_waits() -> None:
-    """Reads of one user wait behind everybody else's."""
+    """Reads of one user wait behind everybody else's, far longer than on a busy machine."""
     get = Threads.get
 
     async def unfair(self: Threads, principal: Principal, thread: str) -> domain.Thread:
         if principal.owner == "user-0":
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(6.0)
         return await get(self, principal, thread)
 
     put(Threads, "get", unfair)

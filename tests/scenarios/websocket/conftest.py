@@ -14,7 +14,7 @@ import pytest
 from ...support.postgres import APP, Database, Databases, run_now
 from ...support.service import Deployment, ServiceProcess
 from ..callers import Platform, platform
-from ..levels import PROFILES, Levels, profile_of
+from ..levels import CONTROL, PROFILES, Levels, profile_of
 
 _GIVEN: Final = "as given"
 """Whatever the service behind THREADKEEP_TEST_BASE_URL uses."""
@@ -112,4 +112,4 @@ async def operator(way: Way) -> AsyncIterator[Platform]:
 @pytest.fixture
 def levels(request: pytest.FixtureRequest, way: Way) -> Levels:
     """Full amounts in the usual way; in the others enough to see order, gaps and isolation."""
-    return PROFILES[profile_of(request.config) if way.is_usual else "control"]
+    return PROFILES[profile_of(request.config) if way.is_usual else CONTROL]
