@@ -1,0 +1,3 @@
+module threadkeep/tool
+
+go 1.25.0
