@@ -9,21 +9,24 @@ BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 PACKAGES := redis-server pgbouncer chromium chromium-driver
+# A local Kubernetes; where kind and a container engine work they are used instead.
+CLUSTER_PACKAGES := containerd runc containernetworking-plugins nftables iproute2
 # A week gives the community time to notice a poisoned release before it is taken up.
 LOCK_AGE := 7 days ago
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test check format bench scenarios lock clean packages
+.PHONY: help run test check format bench scenarios lock clean packages \
+	cluster-build cluster-up cluster-down test-cluster
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 run: $(INSTALLED) ## start everything on 127.0.0.1:8080; ARGS="--port 18080 --ephemeral"
 	@exec $(BIN)/threadkeep dev $(ARGS)
 
-test: packages check ## check, then every test; ARGS="tests/unit -k cursor"
+test: packages cluster-build check ## check, then every test; ARGS="tests/unit -k cursor"
 	@exec $(BIN)/pytest $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types and layers, as CI runs them
@@ -42,6 +45,15 @@ bench: $(INSTALLED) ## measure; ARGS="--help" shows the options
 scenarios: packages $(INSTALLED) ## the 41 scenarios, their sabotages and build/scenarios/report.html
 	@exec $(BIN)/pytest tests/scenarios tests/sabotage --judge --profile laptop $(ARGS)
 
+cluster-up: packages $(INSTALLED) ## a Kubernetes on this machine, with the images loaded (first: 15 minutes)
+	@exec $(PYTHON) -m tests.cluster up
+
+cluster-down: $(INSTALLED) ## end it and remove everything of it
+	@exec $(PYTHON) -m tests.cluster down
+
+test-cluster: packages $(INSTALLED) ## the tests in a cluster; THREADKEEP_TEST_CONTEXT=… names another one
+	@THREADKEEP_TEST_REQUIRE=$${THREADKEEP_TEST_REQUIRE:-cluster} exec $(BIN)/pytest tests/cluster $(ARGS)
+
 lock: $(INSTALLED) ## choose the versions of all dependencies anew, none younger than a week
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --exclude-newer "$$(date -u -d '$(LOCK_AGE)' +%Y-%m-%dT00:00:00Z)" \
@@ -52,7 +64,12 @@ clean: ## remove the virtual environment, the caches and what was built; .thread
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 packages:
-	@sh .ci/packages $(PACKAGES)
+	@sh .ci/packages $(PACKAGES) $(CLUSTER_PACKAGES)
+
+# In the background and out of everybody's way: what is left to build when the tests in the cluster
+# are reached, they wait for.
+cluster-build: packages $(INSTALLED)
+	@sh .ci/background $(PYTHON) -m tests.cluster build
 
 $(INSTALLED): pyproject.toml requirements.lock .ci/environment
 	@sh .ci/environment $(VENV)

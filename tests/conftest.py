@@ -8,6 +8,7 @@ THREADKEEP_TEST_REDIS_URL     Redis
 THREADKEEP_TEST_BASE_URL      the service; several addresses are separated by commas
 THREADKEEP_TEST_PLATFORM_KEY  its platform key
 THREADKEEP_TEST_ADMIN_DSN     a superuser's URL of the service's database
+THREADKEEP_TEST_CONTEXT       a cluster, as kubectl calls it (tests/cluster/ladder.py)
 THREADKEEP_TEST_REQUIRE       what must be there instead of being skipped; with CI=true: everything
 """
 

@@ -12,8 +12,9 @@ from . import resources
 from .programs import Program
 
 _TESTS = Path(__file__).parent.parent
-_FOLDERS = frozenset({"unit", "integration", "chart", "scenarios", "bench"})
+_FOLDERS = frozenset({"unit", "integration", "chart", "scenarios", "bench", "cluster"})
 _UNIT_SECONDS = 2.0
+_CLUSTER_SECONDS = 300.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test by its folder, so that nobody forgets, and keep unit tests quick."""
+    """Mark every test by its folder, so that nobody forgets, and keep unit tests quick.
+
+    Those in a cluster come last: it is built while the others run.
+    """
     for item in items:
         if not item.path.is_relative_to(_TESTS):
             continue
@@ -34,6 +38,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
         if folder == "unit" and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_UNIT_SECONDS))
+        if folder == "cluster" and item.get_closest_marker("timeout") is None:
+            # The cluster that the first of them starts has time limits of its own.
+            item.add_marker(pytest.mark.timeout(_CLUSTER_SECONDS, func_only=True))
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is not None)
 
 
 @pytest.hookimpl(wrapper=True)

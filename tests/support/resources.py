@@ -12,7 +12,17 @@ from typing import NoReturn
 
 import pytest
 
-KINDS = ("postgres", "redis", "pgbouncer", "service", "chromium", "admin_dsn", "faults", "helm")
+KINDS = (
+    "postgres",
+    "redis",
+    "pgbouncer",
+    "service",
+    "chromium",
+    "admin_dsn",
+    "faults",
+    "helm",
+    "cluster",
+)
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")  # not on everybody's PATH on Debian
 
 

@@ -1,0 +1,54 @@
+"""The cluster, and a namespace for each test."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from kubernetes import client
+
+from ..support import resources
+from . import ladder
+from .access import Cluster
+from .local import faults
+from .namespaces import Namespace
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """A cluster to test in; it stays up afterwards, for the next run to adopt."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(text, flush=True)
+
+    try:
+        found = ladder.find(say)
+    except ladder.NoCluster as exc:
+        resources.missing("cluster", str(exc))
+    except ladder.ContextRefused as exc:
+        pytest.fail(str(exc), pytrace=False)
+    client.VersionApi(found.api).get_code()
+    yield found
+    found.api.close()
+
+
+@pytest.fixture
+def local_cluster(cluster: Cluster) -> Iterator[Cluster]:
+    """A cluster whose nodes can be harmed from outside; no fault outlives the test."""
+    if not cluster.is_local:
+        resources.missing("cluster", f"nodes cannot be harmed from outside ({cluster.origin})")
+    faults.heal()
+    yield cluster
+    faults.heal()
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[Namespace]:
+    """A namespace for this test alone, under the restricted Pod Security standard."""
+    namespace = Namespace(cluster.api, f"test-{secrets.token_hex(4)}")
+    namespace.create()
+    yield namespace
+    namespace.remove()
