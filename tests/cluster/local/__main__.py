@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import build, cluster, leftovers, machine, places, supervisor
+from . import build, cluster, faults, leftovers, machine, places, supervisor
 from .failures import ClusterError
 
 
 def main() -> int:
     """Do what the first argument says."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.local", description=__doc__)
-    parser.add_argument("command", choices=("build", "up", "down", "status", "supervise"))
+    parser.add_argument("command", choices=("supervise", *_COMMANDS))
     command = parser.parse_args().command
     if command == "supervise":
         return supervisor.main()
@@ -48,6 +48,11 @@ def _status() -> int:
     return 0 if found.phase == "ready" else 1
 
 
+def _heal() -> int:
+    faults.heal()
+    return 0
+
+
 def _check() -> None:
     if reason := machine.lacks():
         raise ClusterError(f"A local cluster is not possible here: {reason}")
@@ -57,7 +62,7 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-_COMMANDS = {"build": _build, "up": _up, "down": _down, "status": _status}
+_COMMANDS = {"build": _build, "up": _up, "down": _down, "status": _status, "heal": _heal}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -55,6 +55,8 @@ def start(say: Say) -> None:
         found = status()
         if found.phase == "ready":
             say(f"Adopting the cluster that {found.checkout} started.")
+            if stopped := sorted(each.name for each in places.STOPPED.glob("*")):
+                say(f"A test keeps {', '.join(stopped)} from running.")
             return
         if supervisor.is_alive():
             # It was started by somebody who did not wait for it.
@@ -115,7 +117,7 @@ def _wait_until_ready(say: Say) -> None:
         if found.phase == "ready":
             return
         if found.phase == "failed":
-            raise ClusterError("The cluster did not start: see above.")
+            raise ClusterError(f"The cluster did not start: {found.problem}")
         if found.phase == "down":
             log = places.LOGS / "supervisor.log"
             raise ClusterError(f"The supervisor ended. The end of {log}:\n{tail(log)}")
@@ -137,7 +139,7 @@ def _wait(is_so: Callable[[], bool], seconds: float, problem: str) -> None:
 def _alone(say: Say) -> Iterator[None]:
     """Only one command at a time changes whether there is a cluster."""
     places.CACHE.mkdir(parents=True, exist_ok=True)
-    with (places.CACHE / "cluster.command.lock").open("w") as lock:
+    with places.COMMAND_LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

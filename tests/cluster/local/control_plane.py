@@ -16,6 +16,7 @@ _ETCD_PORT = 2379
 _ETCD = f"https://{GATEWAY}:{_ETCD_PORT}"
 _ETCD_PEER = f"https://{GATEWAY}:2380"
 _CONTROLLERS_PORT = 10257
+_DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 _SCHEDULER_PORT = 10259
 _NOTICED_AFTER = "20s"
 """When a silent node counts as lost; half of what clusters usually wait, for short tests."""
@@ -166,7 +167,8 @@ def _controllers(identities: Identities) -> Component:
             "--node-monitor-period=2s",
             "--profiling=false",
         ),
-        lambda: answers(GATEWAY, _CONTROLLERS_PORT, "/healthz", is_tls=True),
+        # Its first visible work, without which nobody can make a pod.
+        lambda: identities.api.get(_DEFAULT_ACCOUNT) is not None,
     )
 
 

@@ -16,6 +16,7 @@ from .nodes import BRIDGE, GATEWAY, NODES, SERVICE_NETWORK, Node
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _BEFORE = places.STATE / "ip_forward.before"
+_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("inet", "threadkeep-faults"))
 
 
 def prepare() -> None:
@@ -39,9 +40,10 @@ def remove() -> None:
             succeeds("ip", "link", "delete", node.link)
             succeeds("ip", "netns", "delete", node.name)
     succeeds("ip", "link", "delete", BRIDGE)
-    succeeds("nft", "delete", "table", "ip", "kube-proxy")
-    succeeds("nft", "delete", "table", "ip6", "kube-proxy")
     if _BEFORE.exists():
+        # Only after a cluster of ours: the tables of kube-proxy could be another cluster's.
+        for family, table in _TABLES:
+            succeeds("nft", "delete", "table", family, table)
         _FORWARDING.write_text(_BEFORE.read_text("ascii"), "ascii")
         _BEFORE.unlink()
 
@@ -49,7 +51,7 @@ def remove() -> None:
 def leftovers() -> list[str]:
     """Links and namespaces of the cluster that exist now."""
     links = [BRIDGE, *(each.link for each in NODES if not each.is_host)]
-    found = [f"link {each}" for each in links if Path("/sys/class/net", each).exists()]
+    found = [f"link {each}" for each in links if succeeds("ip", "link", "show", each)]
     spaces = [each.namespace for each in NODES if not each.is_host]
     return found + [f"network namespace {each.name}" for each in spaces if each.exists()]
 

@@ -19,7 +19,7 @@ API_SERVICE = "198.19.0.1"
 """Kubernetes gives the first address of the service network to its own API."""
 GATEWAY = "198.18.0.1"
 """The first node: API server, DNS and the way between the nodes."""
-BRIDGE = "threadkeep"
+BRIDGE = places.NAME
 """Interface that all nodes are plugged into."""
 
 
@@ -32,7 +32,7 @@ class Node:
     @property
     def name(self) -> str:
         """As Kubernetes calls it."""
-        return f"threadkeep-{self.number}"
+        return f"{places.NAME}-{self.number}"
 
     @property
     def address(self) -> str:

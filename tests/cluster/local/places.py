@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 KUBERNETES = "1.35.4"
 
-STATE = Path("/var/lib/threadkeep-cluster")
+NAME = os.environ.get("THREADKEEP_CLUSTER", "threadkeep")
+"""Begins the names of nodes and links, so at most 13 letters. The tests of this package start a
+second cluster, in a network of its own, under another name."""
+STATE = Path(f"/var/lib/{NAME}-cluster")
 """Certificates, configuration, logs, volumes and pid files; removed by `down`."""
-RUN = Path("/run/threadkeep-cluster")
+RUN = Path(f"/run/{NAME}-cluster")
 """Sockets and mounts; apart from STATE because the path of a socket must be short."""
 CACHE = Path.home() / ".cache" / "threadkeep"
 BUILT = CACHE / "kube" / f"v{KUBERNETES}" / "bin"
@@ -27,5 +31,7 @@ VOLUMES = STATE / "volumes"
 EVENTS = STATE / "events.log"
 """What the supervisor did, for people; `up` prints it as it grows."""
 STATUS = STATE / "status.json"
-LOCK = CACHE / "cluster.lock"
+LOCK = CACHE / f"{NAME}-cluster.lock"
 """Held by the supervisor as long as it lives, so there is one per machine."""
+COMMAND_LOCK = CACHE / f"{NAME}-cluster.command.lock"
+"""Held by whoever is starting or stopping the cluster."""
