@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 INSTALLED := $(VENV)/.installed
 PACKAGES := redis-server pgbouncer chromium chromium-driver
+# Images without Docker and without a registry, and containers of them.
+IMAGE_PACKAGES := buildah mmdebstrap runc
 # A local Kubernetes; where kind and a container engine work they are used instead.
 CLUSTER_PACKAGES := containerd runc containernetworking-plugins nftables iproute2
 # A week gives the community time to notice a poisoned release before it is taken up.
@@ -17,7 +19,7 @@ LOCK_AGE := 7 days ago
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test check format bench scenarios lock clean packages \
+.PHONY: help run test check format bench scenarios images lock clean packages \
 	cluster-build cluster-up cluster-down test-cluster
 
 help: ## show this list
@@ -45,6 +47,9 @@ bench: $(INSTALLED) ## measure; ARGS="--help" shows the options
 scenarios: packages $(INSTALLED) ## the 41 scenarios, their sabotages and build/scenarios/report.html
 	@exec $(BIN)/pytest tests/scenarios tests/sabotage --judge --profile laptop $(ARGS)
 
+images: packages $(INSTALLED) ## the container images, with or without Docker; ARGS="--only threadkeep --fresh"
+	@exec $(PYTHON) -m tests.cluster.images build $(ARGS)
+
 cluster-up: packages $(INSTALLED) ## a Kubernetes on this machine, with the images loaded (first: 15 minutes)
 	@exec $(PYTHON) -m tests.cluster up
 
@@ -55,16 +60,14 @@ test-cluster: packages $(INSTALLED) ## the tests in a cluster; THREADKEEP_TEST_C
 	@THREADKEEP_TEST_REQUIRE=$${THREADKEEP_TEST_REQUIRE:-cluster} exec $(BIN)/pytest tests/cluster $(ARGS)
 
 lock: $(INSTALLED) ## choose the versions of all dependencies anew, none younger than a week
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
-		--generate-hashes --no-emit-index-url --exclude-newer "$$(date -u -d '$(LOCK_AGE)' +%Y-%m-%dT00:00:00Z)" \
-		--custom-compile-command "make lock" --output-file requirements.lock
+	@sh .ci/lock "$$(date -u -d '$(LOCK_AGE)' +%Y-%m-%dT00:00:00Z)"
 
 clean: ## remove the virtual environment, the caches and what was built; .threadkeep stays
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 packages:
-	@sh .ci/packages $(PACKAGES) $(CLUSTER_PACKAGES)
+	@sh .ci/packages $(PACKAGES) $(IMAGE_PACKAGES) $(CLUSTER_PACKAGES)
 
 # In the background and out of everybody's way: what is left to build when the tests in the cluster
 # are reached, they wait for.
