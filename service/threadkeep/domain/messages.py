@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from threadkeep.domain import documents, ids
+from threadkeep.domain import documents, ids, moments
 from threadkeep.domain.entries import MESSAGE, Draft
 from threadkeep.domain.limits import METADATA_BYTES, TEXT_BYTES
 from threadkeep.errors import InvalidRequest, TooLarge
@@ -91,6 +91,8 @@ def draft(message: Message, field: str = "message", run: str | None = None) -> D
     what cannot be kept.
     """
     _check_text(message.content, field)
+    if message.occurred_at is not None:
+        moments.check(message.occurred_at, field=f"{field}.occurred_at")
     if message.metadata:
         documents.canonical(message.metadata, field=f"{field}.metadata", limit=METADATA_BYTES)
     payload = _Payload(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from threadkeep.domain import ids, scopes
+from threadkeep.domain import ids, moments, scopes
 from threadkeep.domain.configuration import ApiKey, NewKey, check_text
 from threadkeep.domain.listing import Listing
 from threadkeep.errors import InvalidRequest, NotFound
@@ -27,7 +27,9 @@ class ApiKeys:
     async def create(self, tenant: str, new: NewKey, *, actor: str) -> tuple[ApiKey, str]:
         """A new key and, only now, the text that callers show."""
         check_text(new.name, "name")
-        if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
+        if new.expires_at is not None and moments.check(
+            new.expires_at, field="expires_at"
+        ) <= datetime.now(UTC):
             raise InvalidRequest("This is in the past.", field="expires_at")
         chosen = scopes.DEFAULT_KEY_SCOPES if new.scopes is None else new.scopes
         new = msgspec.structs.replace(new, scopes=sorted(scopes.check_scopes(chosen)))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from threadkeep.domain import documents, ids, limits, listing, words
+from threadkeep.domain import documents, ids, limits, listing, moments, words
 from threadkeep.domain.entries import (
     THREAD_CREATED,
     THREAD_DELETED,
@@ -271,6 +271,8 @@ def _filter(principal: Principal, query: ThreadQuery) -> threads.Filter | None:
         metadata = documents.canonical(
             query.metadata, field="metadata", limit=limits.METADATA_BYTES
         )
+    if query.updated_since is not None:
+        moments.check(query.updated_since, field="updated_since")
     found = None
     if query.q is not None:
         found = words.query_of(query.q, words.mark_of(principal.tenant, principal.owner))

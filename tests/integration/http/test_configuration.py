@@ -82,6 +82,7 @@ async def test_a_revoked_key_is_refused(running: Running, tenant: Tenant) -> Non
         ({"name": "k", "scopes": ["everything"]}, "scopes"),
         ({"name": "k", "scopes": []}, "scopes"),
         ({"name": "k", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"name": "k", "expires_at": "9999-12-31T23:59:59-23:59"}, "expires_at"),
         ({"name": "k", "colour": "red"}, "colour"),
     ],
 )

@@ -64,6 +64,13 @@ async def test_a_list_is_narrowed(ann: Caller) -> None:
     assert await found(f"updated_since={quote('2100-01-01T00:00:00Z')}") == []
 
 
+@pytest.mark.parametrize("since", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+async def test_a_time_outside_of_the_calendar_is_refused(ann: Caller, since: str) -> None:
+    answer = await ann.get(f"/v1/threads?updated_since={quote(since)}")
+
+    assert (answer.status, answer.error["field"]) == (422, "updated_since")
+
+
 async def test_metadata_is_merged_and_versioned(ann: Caller, thread: str) -> None:
     path = f"/v1/threads/{thread}"
     await ann.patch(path, {"metadata": {"a": 1, "b": {"c": 2}}})
