@@ -115,8 +115,17 @@ def idem_of(key: str | None) -> bytes | None:
     """What is stored of an idempotency key; `InvalidRequest` when it is empty or too long."""
     if key is None:
         return None
-    if not 1 <= len(key) <= KEY_LENGTH or "\0" in key:
+    if not 1 <= len(key) <= KEY_LENGTH or "\0" in key or not _is_unicode(key):
         raise InvalidRequest(
             f"An idempotency key has 1 to {KEY_LENGTH} characters.", field="idempotency_key"
         )
     return documents.idem_of(key)
+
+
+def _is_unicode(text: str) -> bool:
+    # A header may hold any bytes: those that are no UTF-8 arrive as lone surrogates.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

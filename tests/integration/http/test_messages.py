@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from .callers import Answer, Caller
+from .callers import Answer, Caller, Running
 
 
 async def append(ann: Caller, thread: str, *texts: str, key: str | None = None) -> Answer:
@@ -160,6 +160,11 @@ async def test_a_wrong_part_is_refused(ann: Caller, thread: str, query: str, fie
         ({"content": [{"type": "hologram"}]}, 422, "messages[0].content[0].type"),
         ({"content": "x", "metadata": {"a": "x" * 70_000}}, 413, None),
         ({"content": "x", "occurred_at": "2024-01-01T00:00:00"}, 422, "messages[0].occurred_at"),
+        (
+            {"content": "x", "occurred_at": "0001-01-01T00:00:00+23:59"},
+            422,
+            "messages[0].occurred_at",
+        ),
     ],
 )
 async def test_a_wrong_message_is_refused(
@@ -179,3 +184,26 @@ async def test_more_than_100_messages_are_refused(ann: Caller, thread: str) -> N
 
     assert (answer.status, answer.error["field"]) == (422, "messages")
     assert (await append(ann, thread, *["x"] * 100)).status == 201
+
+
+async def test_a_key_that_is_no_text_is_refused(running: Running, ann: Caller, thread: str) -> None:
+    """Clients refuse to send it; a socket does not."""
+    body = b'{"messages":[{"content":"a"}]}'
+    host, _, port = running.nobody.url.removeprefix("http://").partition(":")
+    head = [
+        f"POST /v1/threads/{thread}/messages HTTP/1.1",
+        f"Host: {host}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in ann.headers.items()),
+        "Idempotency-Key: \xff\xfe",
+    ]
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write("\r\n".join([*head, "", ""]).encode("latin-1") + body)
+    answer = await asyncio.wait_for(reader.read(), 5.0)
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 422 ")
+    assert b'"field":"idempotency_key"' in answer
+    assert (await ann.get(f"/v1/threads/{thread}")).json["last_seq"] == 1
