@@ -9,6 +9,8 @@ from typing import Final
 from aiohttp import web
 from typing_extensions import override
 
+from threadkeep.web.malformed import RequestHandler
+
 HEAD_SECONDS: Final = 10.0
 """A connection that has not sent the head of its first request by then is cut."""
 IDLE_SECONDS: Final = 75.0
@@ -92,7 +94,15 @@ class Site(web.BaseSite):
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner is not set up")
-        handler = server()
+        handler = RequestHandler(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=IDLE_SECONDS,
+            access_log=None,  # type: ignore[arg-type]  # the middleware writes that line
+            auto_decompress=False,  # a small body must not become a large one
+            max_line_size=LINE_BYTES,
+            logger=_protocol_log,
+        )
         self._greetings[handler] = asyncio.get_running_loop().call_later(
             HEAD_SECONDS, self._cut, handler
         )
@@ -104,14 +114,10 @@ class Site(web.BaseSite):
 
 
 def runner_of(app: web.Application, *, shutdown_seconds: float) -> web.AppRunner:
-    """Runs an application with this service's limits; requests have `shutdown_seconds` to end."""
+    """Runs an application; when it stops, requests have `shutdown_seconds` to end."""
     return web.AppRunner(
         app,
         access_log=None,
         handle_signals=False,
-        keepalive_timeout=IDLE_SECONDS,
         shutdown_timeout=shutdown_seconds,
-        auto_decompress=False,  # a small body must not become a large one
-        max_line_size=LINE_BYTES,
-        logger=_protocol_log,
     )

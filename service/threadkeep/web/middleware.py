@@ -20,7 +20,9 @@ from threadkeep.web.authentication import authenticate
 from threadkeep.web.errors import MethodNotAllowed, error_response, status_of
 from threadkeep.web.keys import ACTOR, PRINCIPAL, REQUEST_ID, SERVICES, TENANT
 from threadkeep.web.listening import greeted
+from threadkeep.web.responses import SAFE_HEADERS, SERVER
 from threadkeep.web.route import ROUTE, ROUTES, Handler, Route
+from threadkeep.web.sending import is_large, send_in_time
 
 _log = get_logger(__name__)
 REQUESTS: Final = Lines(__name__)
@@ -28,14 +30,6 @@ REQUESTS: Final = Lines(__name__)
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 _PUBLIC_ID: Final = re.compile(r"[a-z]{3}_([0-9a-f]{32})\Z")
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-"""Of every answer that does not set them itself."""
-
 _STARTED: Final = web.RequestKey("started", bool)
 """True once the head of an answer has been sent."""
 
@@ -59,6 +53,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         response = _failed(request, route, exc)
     _finish(request, route, response, perf_counter() - begun)
+    if is_large(response):
+        await send_in_time(request, response)
     return response
 
 
@@ -147,7 +143,7 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     request[_STARTED] = True
     headers = response.headers
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
-    headers["Server"] = "threadkeep"
-    for name, value in _HEADERS.items():
+    headers["Server"] = SERVER
+    for name, value in SAFE_HEADERS.items():
         headers.setdefault(name, value)
     cors.allow(request, response)

@@ -13,6 +13,16 @@ from threadkeep.domain.listing import Listing
 
 T = TypeVar("T")
 
+SERVER: Final = "threadkeep"
+"""The header `Server`; it says nothing about what could be attacked."""
+SAFE_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every answer that does not set them itself."""
+
 _JSON: Final = "application/json"
 _encoder: Final = msgspec.json.Encoder()
 

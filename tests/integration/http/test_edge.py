@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import socket
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from tests.support.postgres import Database
+from tests.support.waiting import until
 from threadkeep.domain.limits import BODY_BYTES
-from threadkeep.web import bodies, listening
+from threadkeep.web import bodies, listening, sending
 from threadkeep.web.keys import LIFECYCLE
+from threadkeep.web.listening import GREETINGS
 
 from .callers import Caller, Running, Tenant, running_on
 
@@ -122,14 +126,83 @@ async def test_a_silent_connection_is_cut(
     assert b"200" not in ended
 
 
-async def test_what_is_no_http_is_refused(running: Running) -> None:
-    host, _, port = running.nobody.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as raw:
-        await asyncio.to_thread(raw.sendall, b"\x16\x03\x01\x02\x00 not http\r\n\r\n")
-        answer = await asyncio.to_thread(raw.recv, 1024)
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        (b"\x16\x03\x01\x02\x00 not http", "This is not well-formed HTTP."),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Secret: hunter2\0", "This is not well-formed HTTP."),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked",
+            "This is not well-formed HTTP.",
+        ),
+        (
+            b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Secret: hunter2" + b"2" * 70_000,
+            "A line of the request's head is too long.",
+        ),
+    ],
+)
+async def test_what_is_no_http_is_refused(running: Running, head: bytes, sentence: str) -> None:
+    answer, body = await speak(running, head + b"\r\n\r\n")
 
-    assert b" 400 " in answer.split(b"\r\n")[0]
-    assert b"Traceback" not in answer
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert b"Server: threadkeep\r\n" in answer
+    assert b"X-Content-Type-Options: nosniff\r\n" in answer
+    error = msgspec.json.decode(body)["error"]
+    assert (error["code"], error["message"]) == ("invalid_request", sentence)
+    assert f"X-Request-Id: {error['request_id']}\r\n".encode() in answer
+    assert b"hunter2" not in body
+
+
+async def speak(running: Running, sent: bytes) -> tuple[bytes, bytes]:
+    """Head and body of what is answered to these bytes before the connection ends."""
+    host, _, port = running.nobody.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    try:
+        answer = await asyncio.wait_for(reader.read(), 5.0)
+    finally:
+        writer.transport.abort()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head + b"\r\n", body
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(
+    running: Running, ann: Caller, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SEND_SECONDS", 0.3)
+    monkeypatch.setattr(sending, "SLOWEST_BYTES", 1 << 30)
+    body = {"messages": [{"content": "x" * 64_000}] * 10}
+    for _ in range(10):
+        assert (await ann.post(f"/v1/threads/{thread}/messages", body)).status == 201
+    path = f"/v1/threads/{thread}/messages?limit=100"
+    host, _, port = running.nobody.url.removeprefix("http://").partition(":")
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}",
+        *(f"{k}: {v}" for k, v in ann.headers.items()),
+    ]
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect((host, int(port)))
+        deaf.sendall("\r\n".join([*lines, "", ""]).encode())
+        started = running.app[GREETINGS]
+        await until(lambda: not started, 5, what="the request")
+        await asyncio.sleep(1.0)
+        deaf.settimeout(5)
+        read = await asyncio.to_thread(read_all, deaf)
+
+    whole = await ann.get(path)
+    assert (whole.status, len(whole.json["data"])) == (200, 100)
+    assert 0 < read < len(whole.body)
+
+
+def read_all(connection: socket.socket) -> int:
+    """How many bytes come until the connection ends."""
+    count = 0
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(1 << 20):
+            count += len(piece)
+    return count
 
 
 async def test_request_ids_come_back(running: Running) -> None:
