@@ -167,12 +167,17 @@ class Threadkeep:
         return self._opened
 
     def _first_socket(self) -> Socket:
+        self._forget_sockets_that_gave_up()
         if not self._sockets:
             self._sockets.append(Socket(self._transport))
         return self._sockets[0]
 
+    def _forget_sockets_that_gave_up(self) -> None:
+        self._sockets = [socket for socket in self._sockets if not socket.is_over]
+
     def _socket_for(self, thread: str) -> Socket:
         """A socket that does not follow this thread yet: each follows a thread once."""
+        self._forget_sockets_that_gave_up()
         for socket in self._sockets:
             if thread not in socket.feeds and len(socket.feeds) < SUBSCRIPTIONS_PER_SOCKET:
                 return socket

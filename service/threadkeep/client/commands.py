@@ -21,6 +21,9 @@ from threadkeep.client.retries import RetryPolicy
 _TICK: Final = 0.25
 """Seconds between two looks for commands that are out of time; one timer serves them all."""
 
+FRAME_BYTES: Final = 256 * 1024
+"""Largest frame that the service takes."""
+
 Answer = dict[str, Any]
 
 
@@ -66,10 +69,17 @@ class Commands:
         return self._last
 
     def submit(self, fields: dict[str, Any], *, is_repeatable: bool) -> asyncio.Future[Answer]:
-        """Send a command, now or when there is a connection; the future gets its answer."""
+        """Send a command, now or when there is a connection; the future gets its answer.
+
+        Raises `TooLarge` for a command that no service takes.
+        """
         number = self.number()
+        frame = msgspec.json.encode({"id": number, **fields})
+        if len(frame) > FRAME_BYTES:
+            # The service could not tell which command it was that it had to skip.
+            raise from_error(0, {"code": "too_large", "message": "The command is too large."})
         command = Command(
-            msgspec.json.encode({"id": number, **fields}).decode(),
+            frame.decode(),
             self._loop.create_future(),
             deadline=self._loop.time() + self._policy.total_seconds,
             is_repeatable=is_repeatable,

@@ -12,15 +12,12 @@ import aiohttp
 import msgspec
 
 from threadkeep.client.commands import Answer, Commands
+from threadkeep.client.dialing import Dialer
 from threadkeep.client.errors import (
-    ApiError,
     ClientClosed,
-    NotAuthenticated,
     ThreadkeepError,
     TooMany,
     Unavailable,
-    Unreachable,
-    from_answer,
     from_error,
 )
 from threadkeep.client.events import (
@@ -34,13 +31,6 @@ from threadkeep.client.events import (
 from threadkeep.client.feeds import USER, Feed, State, UserFeed
 from threadkeep.client.transport import Transport
 
-_FRAME_BYTES: Final = 16 * 1024 * 1024
-"""Largest frame taken: a snapshot and its thread's metadata stay far below."""
-_HEARTBEAT_SECONDS: Final = 30.0
-"""A peer that is gone without a word is noticed after one and a half times this."""
-_STABLE_SECONDS: Final = 5.0
-"""A connection that held so long was a good one: the next pause is short again."""
-_FINAL_CODES: Final = {1008: "abuse", 4401: "not_authenticated", 4403: "forbidden"}
 _ENTRY: Final = '{"v":1,"id":"'
 """How the canonical form of every entry begins."""
 
@@ -72,13 +62,17 @@ class Socket:
         self._filled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._error: ThreadkeepError | None = None
-        self._not_before = 0.0
-        """Time before which the service does not want to be called."""
+        self._dialer = Dialer(transport)
 
     @property
     def is_connected(self) -> bool:
         """Whether there is a connection at this moment."""
         return self._connection is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has given up: it takes nothing any more."""
+        return self._error is not None
 
     def command(self, fields: dict[str, Any], *, is_repeatable: bool) -> asyncio.Future[Answer]:
         """Send a command, and again after a break where that is safe."""
@@ -104,9 +98,12 @@ class Socket:
         if feed.state is State.PAUSED and feed.is_low:
             self._join(feed)
 
-    def cut(self) -> None:
-        """Drop the connection on purpose; it is opened again, and everything resumed."""
-        if self._connection is not None:
+    def cut(self, connection: aiohttp.ClientWebSocketResponse | None = None) -> None:
+        """Drop the connection on purpose; it is opened again, and everything resumed.
+
+        With `connection` only where it still is that one.
+        """
+        if self._connection is not None and connection in (None, self._connection):
             self._later(self._connection.close(code=aiohttp.WSCloseCode.GOING_AWAY))
 
     async def aclose(self) -> None:
@@ -126,56 +123,17 @@ class Socket:
     async def _live(self) -> None:
         try:
             await self._run()
+        except ThreadkeepError as exc:
+            self._end(exc)
         except Exception as exc:  # noqa: BLE001 - told to everybody who waits
             self._end(ThreadkeepError(f"The service sent something unexpected: {exc!r}"))
 
     async def _run(self) -> None:
-        attempt = 0
-        reached = self._loop.time()
-        policy = self._transport.policy
         while True:
-            begun = self._loop.time()
-            hint: float | None = None
-            try:
-                async with await self._open(first=attempt == 0) as connection:
-                    await self._serve(connection)
-                reached = self._loop.time()
-                if reached - begun > _STABLE_SECONDS:
-                    attempt = 0
-            except (ApiError, Unreachable) as exc:
-                if self._is_final(exc, self._loop.time() - reached):
-                    return self._end(exc)
-                hint = getattr(exc, "retry_after", None)
-            drained = self._not_before - self._loop.time()
-            # The service spreads its hints itself; only without one do we spread ourselves.
-            await asyncio.sleep(drained if drained > 0 else policy.pause(attempt, hint))
-            attempt += 1
-
-    async def _open(self, *, first: bool) -> aiohttp.ClientWebSocketResponse:
-        transport = self._transport
-        try:
-            async with asyncio.timeout(transport.policy.attempt_seconds):
-                return await transport.session.ws_connect(
-                    "/v1/ws",
-                    headers=await transport.credentials.headers(),
-                    heartbeat=_HEARTBEAT_SECONDS,
-                    max_msg_size=_FRAME_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                )
-        except aiohttp.WSServerHandshakeError as exc:
-            hint = exc.headers.get("Retry-After") if exc.headers is not None else None
-            refusal = from_answer(exc.status, b"", hint)
-            if isinstance(refusal, NotAuthenticated) and transport.credentials.renewable and first:
-                transport.credentials.renew()
-                raise Unreachable("The token was refused; another one is tried.") from exc
-            raise refusal from exc
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            raise Unreachable(f"No connection: {exc}") from exc
-
-    def _is_final(self, exc: ApiError | Unreachable, offline: float) -> bool:
-        if isinstance(exc, ApiError) and not isinstance(exc, Unavailable | TooMany):
-            return exc.status < 500
-        return offline > self._transport.policy.offline_seconds
+            async with await self._dialer.open() as connection:
+                await self._serve(connection)
+            self._dialer.closed(connection.close_code)
+            await self._dialer.pause()
 
     async def _serve(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         self._connection = connection
@@ -196,15 +154,6 @@ class Socket:
             for feed in self.feeds.values():
                 if feed.state in (State.JOINING, State.WAITING, State.LIVE):
                     feed.state = State.IDLE
-        self._closed(connection.close_code)
-
-    def _closed(self, code: int | None) -> None:
-        credentials = self._transport.credentials
-        if code == 4401 and credentials.renewable:
-            credentials.renew()
-        elif code in _FINAL_CODES:
-            message = f"The service closed the socket with {code}."
-            raise from_error(0, {"code": _FINAL_CODES[code], "message": message})
 
     async def _write(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         with contextlib.suppress(ConnectionError):  # the reader finds out and opens another one
@@ -300,15 +249,16 @@ class Socket:
         if isinstance(exc, Unavailable | TooMany):
             feed.state = State.IDLE
             pause = self._transport.policy.pause(0, exc.retry_after)
-            self._loop.call_later(pause, self._join, feed)
+            self._loop.call_later(pause, self._join_again, feed)
         else:
             del self.feeds[feed.thread]
             feed.end(exc)
 
     def _on_drain(self, frame: Answer) -> None:
         seconds = frame.get("payload", frame).get("reconnect_after_ms", 0) / 1000
-        self._not_before = self._loop.time() + seconds
-        self._loop.call_later(seconds, self.cut)
+        self._dialer.stay_away(seconds)
+        # Where the service does not close it itself in time; by then it may be another one.
+        self._loop.call_later(seconds, self.cut, self._connection)
 
     def _on_other(self, frame: Answer, size: int) -> None:
         if frame.get("feed") == "user":
@@ -331,6 +281,7 @@ class Socket:
             )
         else:
             feed.beside(Ephemeral(type=frame["type"], thread_id=feed.thread, payload=payload), size)
+        self._pause_full(feed)
 
     def _on_changed(self, frame: Answer, size: int) -> None:
         feed = self.feeds.get(USER)
@@ -348,6 +299,10 @@ class Socket:
         ).decode()
         if self._post(text):
             feed.state = State.JOINING
+
+    def _join_again(self, feed: Feed) -> None:
+        if feed.state is State.IDLE and self.feeds.get(feed.thread) is feed:
+            self._join(feed)
 
     def _leave(self, feed: Feed) -> None:
         fields = {"id": 0, "type": "unsubscribe", **feed.target}

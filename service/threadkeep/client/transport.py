@@ -74,11 +74,16 @@ class Transport:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.policy.total_seconds
         attempt = 0
+        may_renew = self.credentials.renewable
         while True:
             try:
                 return await self._send(request, deadline - loop.time())
             except (ApiError, Unreachable) as exc:
-                if not self._may_repeat(exc, attempt, is_repeatable=is_repeatable):
+                if isinstance(exc, NotAuthenticated) and may_renew:
+                    may_renew = False  # a fresh token that is refused is no use either
+                    self.credentials.renew()
+                    continue
+                if not self._may_repeat(exc, is_repeatable=is_repeatable):
                     raise
                 pause = self.policy.pause(attempt, getattr(exc, "retry_after", None))
                 if loop.time() + pause >= deadline:
@@ -105,12 +110,7 @@ class Transport:
             return body
         raise from_answer(answer.status, body, answer.headers.get("Retry-After"))
 
-    def _may_repeat(
-        self, exc: ApiError | Unreachable, attempt: int, *, is_repeatable: bool
-    ) -> bool:
-        if isinstance(exc, NotAuthenticated) and self.credentials.renewable and attempt == 0:
-            self.credentials.renew()
-            return True
+    def _may_repeat(self, exc: ApiError | Unreachable, *, is_repeatable: bool) -> bool:
         if isinstance(exc, Unreachable | Unavailable):
             return is_repeatable or not exc.outcome_unknown
         return isinstance(exc, TooMany)

@@ -43,12 +43,16 @@ class Window:
         """Send a message as soon as the window has room.
 
         The future gets the service's answer, with `seq` and `message_id`. A failure that nobody
-        looked at is raised by `flush`.
+        looked at is raised by `flush`. What is too large, or the end of the socket, is raised here.
         """
         await self._room.acquire()
-        future = self._socket.command(
-            append_command(self._thread, message, key=key, run=run), is_repeatable=True
-        )
+        try:
+            future = self._socket.command(
+                append_command(self._thread, message, key=key, run=run), is_repeatable=True
+            )
+        except BaseException:
+            self._room.release()
+            raise
         self._open.add(future)
         future.add_done_callback(self._done)
         return future

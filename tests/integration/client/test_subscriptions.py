@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -26,7 +25,6 @@ from threadkeep.client import (
     NotFound,
     RetryPolicy,
     Snapshot,
-    Subscription,
     Thread,
     ThreadChanged,
     Threadkeep,
@@ -35,24 +33,10 @@ from threadkeep.client import (
     Unreachable,
 )
 
+from .readers import seqs, up_to
 from .ways import Way
 
 _SECONDS = 20.0
-
-
-async def up_to(subscription: Subscription, seq: int) -> list[Event]:
-    """Events until the entry with this seq."""
-    events: list[Event] = []
-    async with asyncio.timeout(_SECONDS):
-        async for event in subscription:
-            events.append(event)
-            if isinstance(event, Entry) and event.seq >= seq:
-                break
-    return events
-
-
-def seqs(events: Sequence[Event]) -> list[int]:
-    return [event.seq for event in events if isinstance(event, Entry)]
 
 
 async def test_a_snapshot_then_what_comes(client: Threadkeep, thread: Thread) -> None:

@@ -17,8 +17,10 @@ class Way:
     """Passes bytes on to the service; cuts connections and loses answers when told to."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._upstream = parts.hostname, parts.port
+        self.upstream = url
+        """The service that new connections lead to."""
+        self.is_shut = False
+        """While true every new connection is dropped at once."""
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self.answers_to_lose = 0
@@ -49,8 +51,12 @@ class Way:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self.is_shut:
+            writer.transport.abort()
+            return
+        parts = urlsplit(self.upstream)
         try:
-            up_reader, up_writer = await asyncio.open_connection(*self._upstream)
+            up_reader, up_writer = await asyncio.open_connection(parts.hostname, parts.port)
         except OSError:
             writer.transport.abort()
             return

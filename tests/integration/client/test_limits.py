@@ -1,0 +1,100 @@
+"""What is bounded: queues of readers, sockets, commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.tenants import DemoTenant, make_tenant
+from tests.support.waiting import until
+from threadkeep.client import (
+    Message,
+    RetryPolicy,
+    Thread,
+    Threadkeep,
+    TooLarge,
+    TooMany,
+    Unreachable,
+)
+from threadkeep.client import client as module
+
+from .readers import seqs, up_to
+from .ways import Way
+
+_TALK = {"talker": {"steps": [{"say": {"text": "tide " * 400, "piece": 1, "every_ms": 0}}]}}
+
+
+async def test_pieces_of_text_pause_a_slow_reader_too(service_url: str, platform_key: str) -> None:
+    tenant = await make_tenant(service_url, platform_key, agents=_TALK)
+    async with tenant.client() as client:
+        thread = await client.threads.create()
+        slow = client.subscribe(thread, after_seq=0, limit=16)
+        await up_to(slow, 1)
+        run = await client.runs.start(thread, "talker")
+
+        async def is_over() -> bool:
+            return (await client.runs.get(run.run.id)).status == "completed"
+
+        await until(is_over, 30, what="the run's end")
+        assert len(slow._feed._queue) <= 16
+        last = (await client.threads.get(thread)).last_seq
+        events = await up_to(slow, last)
+
+    assert seqs(events) == list(range(2, last + 1))
+    texts = [event.payload.text for event in events if isinstance(event, Message)]
+    assert texts == ["tide " * 400]
+
+
+async def test_many_subscriptions_take_several_sockets(
+    client: Threadkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SUBSCRIPTIONS_PER_SOCKET", 3)
+    threads = [await client.threads.create() for _ in range(7)]
+    subscriptions = [client.subscribe(thread) for thread in threads]
+    for subscription in subscriptions:
+        assert seqs(await up_to(subscription, 1)) == [1]
+
+    assert [len(socket.feeds) for socket in client._sockets] == [3, 3, 1]
+
+
+async def test_a_socket_that_gave_up_is_replaced(
+    tenant: DemoTenant, way: Way, thread: Thread
+) -> None:
+    policy = RetryPolicy(offline_seconds=0.3, attempt_seconds=0.3, longest_pause=0.1)
+    async with tenant.client(url=way.url, retry=policy) as client:
+        subscription = client.subscribe(thread)
+        await up_to(subscription, 1)
+        way.is_shut = True
+        way.cut()
+        with pytest.raises(Unreachable):
+            await up_to(subscription, 2)
+        way.is_shut = False
+        sent = await client.window(thread).append("there again")
+
+        assert seqs(await up_to(client.subscribe(thread, subscription.cursor), 2)) == [sent.seq]
+
+
+@pytest.mark.parametrize("size", [65 * 1024, 300 * 1024])
+async def test_what_is_too_large_is_refused_at_once(
+    client: Threadkeep, thread: Thread, size: int
+) -> None:
+    window = client.window(thread, 1)
+    for _ in range(3):  # more often than the window has room
+        with pytest.raises(TooLarge):
+            await window.append("x" * size)
+
+    assert (await window.append("fits")).seq == 2
+
+
+async def test_over_a_limit_one_waits_as_long_as_agreed(
+    service_url: str, platform_key: str
+) -> None:
+    limited = await make_tenant(service_url, platform_key, tier="free")
+    policy = RetryPolicy(total_seconds=1.0)
+    async with limited.client(retry=policy) as client:
+        thread = await client.threads.create()
+        await client.append(thread, *["one"] * 60)
+        with pytest.raises(TooMany) as refused:
+            await client.append(thread, "one too many")
+
+    assert refused.value.retry_after is not None
+    assert refused.value.status == 429
