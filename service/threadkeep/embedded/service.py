@@ -23,6 +23,8 @@ _STOP_SECONDS: Final = 25.0
 """The drain and the requests' own time, and some more."""
 _LOG_BYTES: Final = 16 << 20
 """A log larger than this starts anew."""
+_SAYS: Final = "threadkeep: "
+"""How a command begins what it tells a person."""
 
 
 class ServiceProcess:
@@ -35,6 +37,7 @@ class ServiceProcess:
         self._port = port
         self._settings = settings
         self._log_path = log_path
+        self._log_begin = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -47,6 +50,7 @@ class ServiceProcess:
         )
         descriptor = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as log:
+            self._log_begin = log.seek(0, os.SEEK_END)
             environment = {**os.environ, **self._settings}
             self._process = spawn(command, environment=environment, log=log)
 
@@ -83,15 +87,23 @@ class ServiceProcess:
 
     def _check(self) -> None:
         process = self._process
-        if process is not None and (code := process.poll()) is not None:
-            raise ThreadkeepError(f"The service ended with {code}: {self._last_line()}")
+        if process is None or (code := process.poll()) is None:
+            return
+        if code < 0:
+            name = signal.Signals(-code).name
+            raise ThreadkeepError(f"The service was ended by {name}; see {self._log_path}.")
+        said = self._last_sentence()
+        raise ThreadkeepError(f"The service ended with {code}: {said}see {self._log_path}.")
 
-    def _last_line(self) -> str:
-        with contextlib.suppress(OSError, IndexError):
-            lines = self._log_path.read_text("utf-8", "replace").splitlines()
-            said = [line for line in lines if line.startswith("threadkeep: ")] or lines
-            return f"{said[-1].removeprefix('threadkeep: ')} See {self._log_path}."
-        return f"see {self._log_path}."
+    def _last_sentence(self) -> str:
+        """What it told its operator before it ended; its log lines are for other readers."""
+        with contextlib.suppress(OSError), self._log_path.open("rb") as log:
+            log.seek(self._log_begin)
+            lines = log.read().decode("utf-8", "replace").splitlines()
+            said = [line for line in lines if line.startswith(_SAYS)]
+            if said:
+                return f"{said[-1].removeprefix(_SAYS).rstrip('.')}; "
+        return ""
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(_reachable(self._host), self._port, timeout=2.0)

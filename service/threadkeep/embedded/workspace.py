@@ -107,7 +107,8 @@ class Workspace:
 def workspace(folder: Path, *, ephemeral: bool) -> Iterator[Workspace]:
     """The folder, locked; an ephemeral one is made elsewhere and removed at the end.
 
-    Also an ephemeral service is described by `<folder>/dev.json`, unless another one is.
+    Also an ephemeral service is described by `<folder>/dev.json`, unless another one is; where
+    there was no folder, none is left.
     """
     folder = folder.absolute()
     with _readable_errors(folder), contextlib.ExitStack() as stack:
@@ -123,6 +124,8 @@ def workspace(folder: Path, *, ephemeral: bool) -> Iterator[Workspace]:
         finally:
             if ephemeral:
                 dev_json.unlink(missing_ok=True)
+                if is_held:
+                    _leave_nothing(folder)
 
 
 @contextmanager
@@ -137,6 +140,14 @@ def _ephemeral() -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)
 
 
+def _leave_nothing(folder: Path) -> None:
+    """Remove a folder that holds nothing but our lock, which must be held."""
+    if [path.name for path in folder.iterdir()] == [_LOCK]:
+        (folder / _LOCK).unlink()
+        with contextlib.suppress(OSError):  # somebody has put something into it just now
+            folder.rmdir()
+
+
 def _sweep() -> None:
     """Remove what ephemeral services have left that could not do it themselves."""
     for left in Path(tempfile.gettempdir()).glob(f"{_EPHEMERAL}*"):
@@ -147,13 +158,19 @@ def _sweep() -> None:
 
 def _hold(folder: Path, stack: contextlib.ExitStack) -> bool:
     """Lock a folder for as long as this process lives; False when another one has."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    stack.callback(os.close, descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+    while True:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / _LOCK
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                break
+        # It was removed between the opening and the locking: what is locked is no longer there.
     with contextlib.suppress(OSError):  # a full disk is reported by what needs the space
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
