@@ -43,7 +43,7 @@ def decode(raw: bytes | str, shape: type[T]) -> T:
         raw = raw.encode("utf-8", "surrogatepass")
     try:
         value = _decoder(shape).decode(raw)
-        _refuse_repeated_keys(raw)
+        refuse_repeated_keys(raw)
     except msgspec.ValidationError as exc:
         _must_parse(raw)
         raise invalid(exc) from exc
@@ -66,7 +66,8 @@ def _must_parse(raw: bytes) -> None:
         raise _malformed(exc) from exc
 
 
-def _refuse_repeated_keys(raw: bytes) -> None:
+def refuse_repeated_keys(raw: bytes) -> None:
+    """Raise `InvalidRequest` for JSON in which an object has one key twice, or a NUL character."""
     # Parsers disagree about which value counts, so one key twice in an object is no JSON here.
     if raw.count(b":") > 1 or _NUL in raw:
         json.loads(raw, object_pairs_hook=_pairs)

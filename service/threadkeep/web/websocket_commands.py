@@ -9,7 +9,7 @@ import msgspec
 from threadkeep.domain.limits import FRAME_BYTES
 from threadkeep.domain.messages import Content, Message, Name
 from threadkeep.errors import InvalidRequest, ThreadkeepError, TooLarge, UnknownType
-from threadkeep.web.bodies import invalid
+from threadkeep.web.bodies import invalid, refuse_repeated_keys
 from threadkeep.web.schemas.common import Json, Moment, PageQuery, Seq, Short
 from threadkeep.web.schemas.runs import RunCreate, ToolOutputs
 from threadkeep.web.schemas.threads import (
@@ -177,6 +177,8 @@ class _Head(msgspec.Struct):
 
 
 _head: Final = msgspec.json.Decoder(_Head)
+_MESSAGE_KEYS: Final = 4
+"""Keys that every `user_message` has: id, type, thread_id, content."""
 
 
 class BadFrameError(Exception):
@@ -194,11 +196,27 @@ def parse(data: bytes) -> AnyCommand:
         raise BadFrameError(TooLarge(f"The frame is {len(data)} bytes; {FRAME_BYTES} are allowed."))
     try:
         command: AnyCommand = _decode(data)
+        if _may_repeat_keys(data, command):
+            _refuse_repeated_keys(data, command.id)
     except msgspec.ValidationError as exc:
         raise _misfit(data, exc) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _malformed(exc) from exc
     return command
+
+
+def _may_repeat_keys(data: bytes, command: AnyCommand) -> bool:
+    # Each key has a colon. Most frames have no more of them than this, and are not parsed again.
+    if type(command) is not UserMessage:
+        return True
+    return data.count(b":") > _MESSAGE_KEYS + (command.idempotency_key is not None)
+
+
+def _refuse_repeated_keys(data: bytes, command_id: int | str) -> None:
+    try:
+        refuse_repeated_keys(data)
+    except InvalidRequest as exc:
+        raise BadFrameError(exc, command_id) from exc
 
 
 def _misfit(data: bytes, exc: msgspec.ValidationError) -> BadFrameError:

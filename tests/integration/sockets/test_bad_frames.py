@@ -62,10 +62,32 @@ MISSHAPEN: list[tuple[Any, str | None, Any]] = [
 ]
 
 
+REPEATED = [
+    b'{"id":1,"type":"create_thread","title":"a","title":"b"}',
+    b'{"id":1,"type":"create_thread","metadata":{"a":{"b":1,"b":2}}}',
+    b'{"id":1,"type":"user_message","thread_id":"%b","content":"a","content":"b"}',
+    b'{"id":1,"type":"user_message","thread_id":"%b","content":"a","metadata":{"b":1,"b":2}}',
+    b'{"id":1,"type":"user_message","thread_id":"%b","content":"a","name":"k","name":"l"}',
+]
+
+
 async def total(caller: Caller) -> int:
     """Threads of the caller and the entries in them."""
     threads = (await caller.get("/v1/threads?limit=100")).json["data"]
     return len(threads) + sum(int(thread["last_seq"]) for thread in threads)
+
+
+@pytest.mark.parametrize("data", REPEATED, ids=range(len(REPEATED)))
+async def test_a_key_that_occurs_twice_is_refused(ann: Caller, thread: str, data: bytes) -> None:
+    """Parsers disagree about which one counts; the rest of the system must not."""
+    before = await total(ann)
+    async with open_raw(ann) as raw:
+        await raw.send(1, data.replace(b"%b", thread.encode()))
+        answer = await raw.json()
+        assert (answer["type"], answer["re"]) == ("error", 1)
+        assert answer["error"]["code"] == "invalid_request"
+        assert "twice" in answer["error"]["message"]
+    assert await total(ann) == before
 
 
 @pytest.mark.parametrize("data", MALFORMED, ids=range(len(MALFORMED)))
