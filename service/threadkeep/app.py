@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -45,6 +46,9 @@ from threadkeep.web.middleware import REQUESTS, edge, on_prepare
 from threadkeep.web.openapi import document
 from threadkeep.web.routes import TABLE, add_routes
 
+LEAST_SECONDS: Final = 1.0
+"""Time of a drain without sockets: answers meanwhile tell their clients to go elsewhere."""
+
 
 def create_app(settings: Settings) -> web.Application:
     """An application that opens its services when it is started, and closes them when stopped."""
@@ -62,10 +66,14 @@ def create_app(settings: Settings) -> web.Application:
 
 
 async def drain(app: web.Application) -> None:
-    """Say that this process is leaving, and tell sockets and streams to go elsewhere."""
+    """Say that this process is leaving, and tell sockets and streams to go elsewhere.
+
+    Where there are none, connections that are kept alive still get the time to hear it.
+    """
     app[LIFECYCLE].draining = True
     app[SERVICES].runs.stop_waiting()
-    await app[LIVE].drain(app[SETTINGS].drain_seconds)
+    seconds = app[SETTINGS].drain_seconds
+    await asyncio.gather(app[LIVE].drain(seconds), asyncio.sleep(min(seconds, LEAST_SECONDS)))
 
 
 async def _close_connections(app: web.Application) -> None:

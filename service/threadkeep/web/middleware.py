@@ -18,7 +18,7 @@ from threadkeep.logs import Lines, get_logger
 from threadkeep.web import cors
 from threadkeep.web.authentication import authenticate
 from threadkeep.web.errors import MethodNotAllowed, error_response, status_of
-from threadkeep.web.keys import ACTOR, PRINCIPAL, REQUEST_ID, SERVICES, TENANT
+from threadkeep.web.keys import ACTOR, LIFECYCLE, PRINCIPAL, REQUEST_ID, SERVICES, TENANT
 from threadkeep.web.listening import greeted
 from threadkeep.web.responses import SAFE_HEADERS, SERVER
 from threadkeep.web.route import ROUTE, ROUTES, Handler, Route
@@ -147,3 +147,7 @@ async def on_prepare(request: web.Request, response: web.StreamResponse) -> None
     for name, value in SAFE_HEADERS.items():
         headers.setdefault(name, value)
     cors.allow(request, response)
+    if request.app[LIFECYCLE].draining:
+        # The next request of this client finds a process that stays.
+        response.force_close()
+        headers["Connection"] = "close"

@@ -94,3 +94,20 @@ async def test_a_disabled_tenant_loses_its_sockets(running: Running, tenant: Ten
         *_, last = await stream.rest()
     assert code == 4403
     assert (last.name, last.json["error"]["code"]) == ("error", "forbidden")
+
+
+async def test_a_process_that_ends_lets_go_of_connections_that_are_kept_alive(
+    deploy: Deploy, database: Database
+) -> None:
+    """Or their next request would meet its end."""
+    deployment = await deploy(database, processes=1, THREADKEEP_DRAIN_SECONDS="3")
+    async with aiohttp.ClientSession() as session:
+        ann = await user_of(deployment, session)
+        assert "Connection" not in (await ann.post("/v1/threads", {})).headers
+        async with open_socket(ann) as socket:
+            deployment.processes[0].terminate()
+            assert (await socket.next())["type"] == "drain"
+            answer = await ann.post("/v1/threads", {})
+
+        assert answer.status == 201
+        assert answer.headers["Connection"] == "close"
