@@ -191,3 +191,46 @@ async def test_older_entries_are_read_on_demand(page: Page, tenant: DemoTenant) 
 
 async def _all_shown(page: Page, count: int) -> bool:
     return len(await page.run(_SEQS)) == count
+
+
+async def test_an_idea_is_one_click_away(page: Page, tenant: DemoTenant) -> None:
+    await sign_in(page, tenant)
+
+    assert len(await page.texts("#ideas button")) == 3
+    await page.click("#ideas button")
+    await page.shows(".message.assistant .bubble", "84")
+    await page.shows("#title", "What is 12 * (3 + 4)?")
+    assert await page.run("return document.getElementById('welcome').hidden") is True
+
+
+async def test_a_run_goes_on_while_the_socket_is_cut(page: Page, tenant: DemoTenant) -> None:
+    """All that the page is for: send, run, cut in the middle of it, resume."""
+    await sign_in(page, tenant)
+    await page.click("#new-thread")
+    await page.shows("#verdict", "snapshot")
+    await page.run("document.querySelector('#agent').value = 'scripted'")
+    await page.write("#text", "Go on.")
+    await page.click("#send")
+    await page.shows(".streaming .bubble", "one")
+    await page.click("#cut")
+    await page.shows("#notice", "The socket is cut")
+    seen = await page.run(_SEQS)
+    async with tenant.client() as client:
+        thread = await anext(client.threads.list())
+
+        async def is_over() -> bool:
+            return any(
+                e.type == "agent_completed" for e in [e async for e in client.entries(thread)]
+            )
+
+        await until(is_over, 20, what="the end of the run")
+        whole = [entry.seq async for entry in client.entries(thread)]
+    assert await page.run(_SEQS) == seen
+    await page.click("#resume")
+    await page.shows("[data-type=agent_completed]", "completed")
+
+    assert await page.text("#verdict") == "resumed"
+    assert await page.run(_SEQS) == whole
+    assert (await page.texts(".message.assistant .bubble")) == [
+        "one two three four five six seven eight nine ten"
+    ]

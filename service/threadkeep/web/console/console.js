@@ -2,12 +2,18 @@
 
 import { Threadkeep, ThreadkeepError } from "/console/threadkeep.js";
 import { ThreadList, nameOf } from "/console/threads.js";
-import { Timeline } from "/console/timeline.js";
+import { Timeline, element } from "/console/timeline.js";
 
 const TOKEN = "threadkeep.token";
 const OLDER = 50;
 const READ_MS = 1000;
 const TYPED_MS = 250;
+/** What can be tried with one click, where there is such an agent. */
+const IDEAS = [
+  { agent: "librarian", title: "Let the librarian calculate", text: "What is 12 * (3 + 4)?" },
+  { agent: "librarian", title: "Let it search these threads", text: "Which planet is the hottest in the solar system?" },
+  { agent: "scripted", title: "Watch text stream", text: "Play your script, please." },
+];
 
 const $ = (id) => document.getElementById(id);
 const timeline = new Timeline($("timeline"), $("scroll"));
@@ -73,7 +79,27 @@ function showConsole(user, agents) {
   $("who").textContent = user;
   const options = agents.map(({ name }) => new Option(name, name));
   $("agent").replaceChildren(new Option("nobody", ""), ...options);
-  if (agents.some(({ name }) => name === "librarian")) $("agent").value = "librarian";
+  const names = new Set(agents.map(({ name }) => name));
+  if (names.has("librarian")) $("agent").value = "librarian";
+  $("ideas").replaceChildren(...IDEAS.filter(({ agent }) => names.has(agent)).map(ideaButton));
+}
+
+function ideaButton({ agent, title, text }) {
+  const button = element("button", "idea");
+  button.type = "button";
+  button.append(element("strong", "", title), element("span", "", `“${text}”`));
+  button.onclick = acting(async () => {
+    await begin(text);
+    await client.run(current.id, agent, { message: text });
+  });
+  return button;
+}
+
+/** A new thread, opened. */
+async function begin(title) {
+  const thread = await client.createThread({ title });
+  threads.put(thread);
+  void open(thread.id);
 }
 
 function showState({ state, pauseMs, error }) {
@@ -82,13 +108,14 @@ function showState({ state, pauseMs, error }) {
     connecting: "connecting",
     open: "connected",
     waiting: `lost, next try in ${Math.ceil((pauseMs ?? 0) / 1000)} s`,
-    cut: "cut",
+    cut: "socket cut",
     failed: error?.message ?? "failed",
   };
   $("connection").textContent = words[state];
   $("connection").dataset.state = state;
   $("cut").disabled = state !== "open";
   $("resume").disabled = !["cut", "waiting"].includes(state);
+  if (state === "cut") notice("The socket is cut. Write, or let others write: Resume brings what was missed.");
   if (error?.code === "not_authenticated") {
     sessionStorage.removeItem(TOKEN);
     showSignIn(error.message);
@@ -109,7 +136,8 @@ async function followThreads() {
 async function open(id) {
   current?.feed.close();
   timeline.clear();
-  notice("");
+  $("welcome").hidden = true;
+  if (client.state !== "cut") notice("");
   threads.open(id);
   const thread = threads.get(id);
   $("title").textContent = thread ? nameOf(thread) : id;
@@ -232,9 +260,7 @@ $("sign-out").onclick = () => {
   location.reload();
 };
 $("new-thread").onclick = acting(async () => {
-  const thread = await client.createThread({ title: `Conversation of ${new Date().toLocaleString()}` });
-  threads.put(thread);
-  void open(thread.id);
+  await begin(`Conversation of ${new Date().toLocaleString()}`);
   $("text").focus();
 });
 let typed = 0;

@@ -104,7 +104,8 @@ export class ThreadList {
     unread.hidden = !fresh;
     const when = WHEN.format(new Date(thread.last_activity_at));
     const state = thread.state === "active" ? "" : ` · ${thread.state}`;
-    about.textContent = `${thread.last_seq} entries · ${when}${state}`;
+    const entries = thread.last_seq === 1 ? "1 entry" : `${thread.last_seq.toLocaleString()} entries`;
+    about.textContent = `${entries} · ${when}${state}`;
     return item;
   }
 
@@ -125,5 +126,5 @@ export class ThreadList {
 
 /** What a thread is called. */
 export function nameOf(thread) {
-  return thread.title ?? thread.external_id ?? thread.id;
+  return thread.title?.trim() || thread.external_id?.trim() || thread.id;
 }

@@ -173,7 +173,7 @@ export class Timeline {
   #event(entry) {
     const { type, payload, seq } = entry;
     const [words, ...values] = (EVENTS[type] ?? (() => [[type.replaceAll("_", " ")], payload]))(payload);
-    const item = element("li", "event");
+    const item = element("li", entry.run_id ? "event of-run" : "event");
     if (payload.error || ["failed", "interrupted"].includes(payload.status)) item.classList.add("failed");
     const line = [...words, ` · ${seq}`];
     const isBare = values.every((value) => value == null || JSON.stringify(value) === "{}");
