@@ -8,8 +8,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import kind, ladder
+from . import kind, ladder, products
 from .access import Cluster
+from .images import build as images
+from .images.commands import BuildError
 from .local import build, cluster, machine, places
 from .local.failures import ClusterError
 
@@ -24,7 +26,7 @@ def main() -> int:
     command = parser.parse_args().command
     try:
         _COMMANDS[command]()
-    except (ClusterError, kind.KindError, ladder.NoCluster) as exc:
+    except (ClusterError, BuildError, kind.KindError, ladder.NoCluster) as exc:
         print(exc, file=sys.stderr)
         return 1
     return 0
@@ -34,11 +36,13 @@ def _build() -> None:
     """All that a cluster needs and that takes long, without starting one."""
     if kind.lacks() is not None and machine.lacks() is None:
         build.everything(_say)
+    images.build()
 
 
 def _up() -> None:
     found = ladder.start(_say)
     _give_access(found)
+    products.load(found, _say)
     tools = _give_tools()
     _say("\nThe cluster is up. Next:")
     _say(f"  export KUBECONFIG=$PWD/{_OWN / 'kubeconfig'}{tools}")

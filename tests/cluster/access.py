@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from kubernetes import client, config
 
 from .nodes import Nodes
 
-
-class Loader(Protocol):
-    """Brings the images of an archive to every node."""
-
-    def __call__(self, archive: Path) -> None:
-        """Load one archive, as `docker save` writes it."""
+Loader = Callable[[Path, Sequence[str]], None]
+"""Brings an archive as `docker save` writes it to every node, under the names that are in it; the
+first of them tells its content."""
 
 
 @dataclass

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from kubernetes import client
 
 from ..support import resources
-from . import ladder
+from . import ladder, products
 from .access import Cluster
+from .images.commands import BuildError
 from .local import faults
 from .namespaces import Namespace
 
 
 @pytest.fixture(scope="session")
-def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster to test in; it stays up afterwards, for the next run to adopt."""
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Shows at once what takes minutes."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
     def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
             print(text, flush=True)
 
+    return say
+
+
+@pytest.fixture(scope="session")
+def cluster(say: Callable[[str], None]) -> Iterator[Cluster]:
+    """A cluster to test in; it stays up afterwards, for the next run to adopt."""
     try:
         found = ladder.find(say)
     except ladder.NoCluster as exc:
@@ -33,6 +40,16 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     client.VersionApi(found.api).get_code()
     yield found
     found.api.close()
+
+
+@pytest.fixture(scope="session")
+def product_images(cluster: Cluster, say: Callable[[str], None]) -> dict[str, str]:
+    """The product's images by their names in the chart, as references that the nodes have."""
+    try:
+        images = products.load(cluster, say)
+    except BuildError as exc:
+        resources.missing("cluster", str(exc))
+    return {each.name: each.references[0] for each in images}
 
 
 @pytest.fixture

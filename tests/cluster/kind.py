@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .access import Cluster
@@ -60,7 +60,7 @@ def _kubeconfig() -> Path:
     return path
 
 
-def _load(archive: Path) -> None:
+def _load(archive: Path, _references: Sequence[str]) -> None:
     _kind("load", "image-archive", str(archive))
 
 

@@ -7,7 +7,7 @@ THREADKEEP_TEST_CONTEXT_CONFIRM  the same name again, if it is not one that is k
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -77,6 +77,6 @@ def allowed(name: str) -> str:
     )
 
 
-def _load(archive: Path) -> None:
+def _load(archive: Path, references: Sequence[str]) -> None:
     for each in nodes.NODES:
-        containerd.load(each, archive)
+        containerd.load(each, archive, references)

@@ -19,5 +19,9 @@ def locked() -> Iterator[None]:
     """One build at a time; others wait."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("  somebody else builds images; waiting …", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import image, network
@@ -12,6 +13,7 @@ from .failures import ClusterError
 from .nodes import Node
 
 _CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+_LOAD_SECONDS = 300.0
 _PLUGINS = ("ptp", "host-local", "loopback")
 
 _CONFIG = """\
@@ -67,14 +69,14 @@ def component(node: Node) -> Component:
     )
 
 
-def load(node: Node, archive: Path) -> None:
-    """Put the images of an archive on a node, under all names that the archive gives them."""
-    run(*_ctr(node), "images", "import", "--all-platforms", str(archive), seconds=300.0)
-
-
-def tag(node: Node, name: str, other: str) -> None:
-    """Give an image on a node another name."""
-    run(*_ctr(node), "images", "tag", "--force", name, other)
+def load(node: Node, archive: Path, references: Sequence[str]) -> None:
+    """Bring an image to a node, under all its names; the first of them tells its content."""
+    content, *others = references
+    if content not in images(node):
+        run(*_ctr(node), "images", "import", str(archive), seconds=_LOAD_SECONDS)
+    for each in others:
+        # Another checkout may have given this name to its own image.
+        run(*_ctr(node), "images", "tag", "--force", content, each)
 
 
 def images(node: Node) -> list[str]:

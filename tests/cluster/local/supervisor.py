@@ -92,7 +92,7 @@ class Supervisor:
         archive = places.STATE / "tool.tar"
         image.write(places.BUILT / "tool", archive)
         for node in NODES:
-            containerd.load(node, archive)
+            containerd.load(node, archive, [image.NAME])
         self._start_stage(api_server)
         for path, manifest in [*dns.manifests(), *volumes.manifests()]:
             identities.api.create(path, manifest)
