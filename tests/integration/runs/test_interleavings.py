@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,7 @@ class Play:
         raise AssertionError("the runs of the thread did not come to an end")
 
 
+@pytest.mark.timeout(300)
 @settings(
     max_examples=40,
     deadline=None,
