@@ -14,7 +14,7 @@ from ..support.postgres import Databases
 from .controls import CONTROLS, Control, Red
 from .running import Running
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -16,5 +16,5 @@ How to add a row
   absolute times: it fails the test only with `--judge`, as in `make scenarios`.
 - `levels` says how much to do: never a literal where a profile should decide.
 - A row is "proven" only when its tests pass and a sabotage turned one of them red: add the broken
-  mechanism to `tests/sabotage/mechanisms/`, and a line to `tests/sabotage/controls.py`.
+  mechanism to `tests/sabotage/mechanisms/`, and a line to `tests/sabotage/controls/`.
 """

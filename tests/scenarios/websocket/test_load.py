@@ -208,6 +208,7 @@ async def _rest(slow: Socket) -> tuple[list[int], Json, int]:
     seqs, told = list[int](), dict[str, object]()
     try:
         while True:
+            assert len(seqs) < _MOST - 1, "who does not read was not closed"
             frame = await slow.next()
             if frame["type"] == "message":
                 seqs.append(frame["seq"])
