@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -13,9 +14,10 @@ from alembic import command
 from alembic.config import Config
 
 from threadkeep.errors import Unavailable
-from threadkeep.storage import migrate
+from threadkeep.storage import migrate, roles
 
-from ..support.postgres import Database, one_value
+from ..conftest import Deploy, start_postgres
+from ..support.postgres import APP, Database, local_server, one_value, with_login
 from ..support.programs import free_port
 from ..support.waiting import until
 
@@ -92,3 +94,28 @@ def test_a_database_that_is_away_is_waited_for() -> None:
         migrate.upgrade(url, wait_seconds=0.5)
 
     assert time.monotonic() - begun > 0.5
+
+
+async def test_the_owner_of_the_database_need_not_be_a_superuser(
+    tmp_path: Path, deploy: Deploy
+) -> None:
+    """What a managed server gives: a role that makes roles, and a database of its own."""
+    server = local_server(tmp_path)
+    start_postgres(server)
+    try:
+        for statement in ("CREATE ROLE boss LOGIN CREATEROLE", "CREATE DATABASE kept OWNER boss"):
+            await one_value(server.url("postgres"), statement)
+        boss = with_login(server.url("postgres"), "kept", "boss")
+
+        for step in (migrate.upgrade, migrate.check, migrate.upgrade):
+            await asyncio.to_thread(step, boss)
+        await roles.allow_login(boss, APP, "password")
+
+        assert await one_value(boss, "SELECT current_setting('is_superuser')") == "off"
+        app = with_login(boss, "kept", APP)
+        database = Database(
+            name="kept", superuser_url=boss, app_url=app, auditor_url="", is_crash_safe=False
+        )
+        await deploy(database, processes=1)
+    finally:
+        server.stop()

@@ -119,6 +119,8 @@ def _locked(connection: sa.Connection, step: Callable[[Config], None]) -> None:
     _refuse_old(connection)
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
     connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_TABLE_LOCK}'"))
+    # Managed servers give no superuser: whoever makes a role there may then act for it.
+    connection.execute(sa.text("SET LOCAL createrole_self_grant = 'set, inherit'"))
     config = Config()
     config.set_main_option("script_location", str(files("threadkeep.storage.migrations")))
     config.attributes["connection"] = connection

@@ -1,5 +1,8 @@
 -- Row security, forced also for the owner, and the rights of each role.
 
+-- Until the end: whoever is no superuser can give things only to roles that could make them.
+GRANT USAGE, CREATE ON SCHEMA public TO threadkeep_writer, threadkeep_owner;
+
 DO $$
 DECLARE
     name text;
@@ -53,7 +56,6 @@ DO $$
 DECLARE f regprocedure; definer boolean;
 BEGIN
     GRANT USAGE ON SCHEMA public TO threadkeep_app, threadkeep_auditor;
-    GRANT USAGE, CREATE ON SCHEMA public TO threadkeep_writer, threadkeep_owner;
     FOR f, definer IN SELECT p.oid, p.prosecdef FROM pg_proc p
                        WHERE p.pronamespace = 'public'::regnamespace
                          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid
