@@ -98,7 +98,7 @@ PROGRAMS = (
     HELM,
     HELM_3,
     KUBERNETES,
-    Program("coredns", "github.com/coredns/coredns"),
+    Program("coredns"),
     Program("local-path-provisioner", "github.com/rancher/local-path-provisioner"),
 )
 
