@@ -70,9 +70,9 @@ packages:
 	@sh .ci/packages $(PACKAGES) $(IMAGE_PACKAGES) $(CLUSTER_PACKAGES)
 
 # In the background and out of everybody's way: what is left to build when the tests in the cluster
-# are reached, they wait for.
+# are reached, they wait for. Not for a chosen few tests.
 cluster-build: packages $(INSTALLED)
-	@sh .ci/background $(PYTHON) -m tests.cluster build
+	@$(if $(ARGS),:,sh .ci/background $(PYTHON) -m tests.cluster build)
 
 $(INSTALLED): pyproject.toml requirements.lock .ci/environment
 	@sh .ci/environment $(VENV)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 NAME = "localhost/threadkeep-cluster-tool:1"
 """For pods' namespaces, volumes, and tests of the cluster itself."""
 _NAMES = ("pause", "volume", "serve", "fetch", "read", "write")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Go's names for the kernel's."""
 _FOLDERS = ("etc", "proc", "sys", "dev", "tmp")
 
 
@@ -19,7 +22,7 @@ def write(program: Path, archive: Path) -> None:
     """Write an image of the program in the form of `docker save`, the same for the same input."""
     layer = _tar(_layer(program))
     config = {
-        "architecture": "amd64",
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
         "config": {"Entrypoint": ["/pause"], "User": "65535:65535", "WorkingDir": "/"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
