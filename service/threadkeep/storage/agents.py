@@ -11,6 +11,8 @@ from threadkeep.storage.database import Connection, Record
 from threadkeep.storage.pages import Window, refuse_taken
 
 _NAME_TAKEN: Final = "Another agent has this name."
+# Named, because an upgrade adds columns while this process runs.
+_COLUMNS: Final = "tenant_id, id, name, kind, settings, created_at, updated_at"
 
 
 async def insert(
@@ -25,8 +27,8 @@ async def insert(
     """Add an agent; `Conflict` when the name is taken."""
     with refuse_taken(_NAME_TAKEN):
         rows = await connection.fetch(
-            "INSERT INTO agents (tenant_id, id, name, kind, settings)"
-            " VALUES ($1, $2, $3, $4, $5) RETURNING *",
+            "INSERT INTO agents (tenant_id, id, name, kind, settings)"  # noqa: S608 - constants
+            f" VALUES ($1, $2, $3, $4, $5) RETURNING {_COLUMNS}",
             tenant,
             agent,
             name,
@@ -39,7 +41,9 @@ async def insert(
 async def find(connection: Connection, tenant: str, agent: str) -> Agent | None:
     """An agent by its id."""
     row = await connection.fetchrow(
-        "SELECT * FROM agents WHERE tenant_id = $1 AND id = $2", tenant, agent
+        f"SELECT {_COLUMNS} FROM agents WHERE tenant_id = $1 AND id = $2",  # noqa: S608 - constants
+        tenant,
+        agent,
     )
     return None if row is None else _agent(row)
 
@@ -47,7 +51,7 @@ async def find(connection: Connection, tenant: str, agent: str) -> Agent | None:
 async def page(connection: Connection, tenant: str, window: Window) -> list[Agent]:
     """Agents by id, ascending also when read backwards."""
     rows = await connection.fetch(
-        "SELECT * FROM agents WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id > $2)"
+        f"SELECT {_COLUMNS} FROM agents WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id > $2)"  # noqa: S608 - constants
         " AND ($3::uuid IS NULL OR id < $3)"
         " ORDER BY CASE WHEN $4 THEN id END DESC, id LIMIT $5",
         tenant,
@@ -71,8 +75,9 @@ async def update(
     """Change what is given; `Conflict` when the name is taken."""
     with refuse_taken(_NAME_TAKEN):
         row = await connection.fetchrow(
-            "UPDATE agents SET name = coalesce($3, name), settings = coalesce($4, settings),"
-            " updated_at = clock_timestamp() WHERE tenant_id = $1 AND id = $2 RETURNING *",
+            "UPDATE agents SET name = coalesce($3, name), settings = coalesce($4, settings),"  # noqa: S608 - constants
+            " updated_at = clock_timestamp() WHERE tenant_id = $1 AND id = $2"
+            f" RETURNING {_COLUMNS}",
             tenant,
             agent,
             name,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from threadkeep.domain.configuration import ApiKey, NewKey
 from threadkeep.storage.database import Connection, Record
 from threadkeep.storage.pages import Window
+
+# Named, because an upgrade adds columns while this process runs.
+_COLUMNS: Final = "tenant_id, id, name, scopes, created_at, expires_at, revoked_at"
 
 
 async def insert(
@@ -17,8 +22,8 @@ async def insert(
 ) -> ApiKey:
     """Add a key; its scopes must be given."""
     rows = await connection.fetch(
-        "INSERT INTO api_keys (tenant_id, id, name, secret_hash, scopes, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        "INSERT INTO api_keys (tenant_id, id, name, secret_hash, scopes, expires_at)"  # noqa: S608 - constants
+        f" VALUES ($1, $2, $3, $4, $5, $6) RETURNING {_COLUMNS}",
         tenant,
         key,
         new.name,
@@ -32,7 +37,7 @@ async def insert(
 async def page(connection: Connection, tenant: str, window: Window) -> list[ApiKey]:
     """Keys by id, the revoked ones too, ascending also when read backwards."""
     rows = await connection.fetch(
-        "SELECT * FROM api_keys WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id > $2)"
+        f"SELECT {_COLUMNS} FROM api_keys WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id > $2)"  # noqa: S608 - constants
         " AND ($3::uuid IS NULL OR id < $3)"
         " ORDER BY CASE WHEN $4 THEN id END DESC, id LIMIT $5",
         tenant,
@@ -48,8 +53,8 @@ async def page(connection: Connection, tenant: str, window: Window) -> list[ApiK
 async def revoke(connection: Connection, tenant: str, key: str) -> ApiKey | None:
     """Revoke a key; the time of the first revocation stays."""
     row = await connection.fetchrow(
-        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())"
-        " WHERE tenant_id = $1 AND id = $2 RETURNING *",
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())"  # noqa: S608 - constants
+        f" WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}",
         tenant,
         key,
     )

@@ -10,6 +10,11 @@ from threadkeep.storage.database import Connection, Record
 from threadkeep.storage.pages import Window, refuse_taken
 
 _TAKEN: Final = "This issuer has a key with this id already."
+# Named, because an upgrade adds columns while this process runs.
+_COLUMNS: Final = (
+    "tenant_id, id, issuer, key_id, algorithm, "
+    "audience, jwks_url, public_key, created_at, revoked_at"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +32,9 @@ async def insert(
     """Add a key; `Conflict` when (issuer, key id) is in use, by whichever tenant."""
     with refuse_taken(_TAKEN):
         rows = await connection.fetch(
-            "INSERT INTO token_issuers (tenant_id, id, issuer, key_id, algorithm, audience,"
+            "INSERT INTO token_issuers (tenant_id, id, issuer, key_id, algorithm, audience,"  # noqa: S608 - constants
             " jwks_url, public_key, sealed_secret) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-            " RETURNING *",
+            f" RETURNING {_COLUMNS}",
             tenant,
             row_id,
             new.issuer,
@@ -46,7 +51,8 @@ async def insert(
 async def page(connection: Connection, tenant: str, window: Window) -> list[Issuer]:
     """Keys by id, the revoked ones too, ascending also when read backwards."""
     rows = await connection.fetch(
-        "SELECT * FROM token_issuers WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id > $2)"
+        f"SELECT {_COLUMNS} FROM token_issuers"  # noqa: S608 - constants
+        " WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id > $2)"
         " AND ($3::uuid IS NULL OR id < $3)"
         " ORDER BY CASE WHEN $4 THEN id END DESC, id LIMIT $5",
         tenant,
@@ -62,8 +68,8 @@ async def page(connection: Connection, tenant: str, window: Window) -> list[Issu
 async def revoke(connection: Connection, tenant: str, row_id: str) -> Issuer | None:
     """Revoke a key; the time of the first revocation stays."""
     row = await connection.fetchrow(
-        "UPDATE token_issuers SET revoked_at = coalesce(revoked_at, clock_timestamp())"
-        " WHERE tenant_id = $1 AND id = $2 RETURNING *",
+        "UPDATE token_issuers SET revoked_at = coalesce(revoked_at, clock_timestamp())"  # noqa: S608 - constants
+        f" WHERE tenant_id = $1 AND id = $2 RETURNING {_COLUMNS}",
         tenant,
         row_id,
     )

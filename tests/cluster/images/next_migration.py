@@ -10,7 +10,7 @@ from alembic import op
 revision = "NEXT"
 down_revision = "HEAD"
 
-_TABLES = ("threads", "heads", "entries", "runs")
+_TABLES = ("agents", "api_keys", "entries", "heads", "runs", "threads", "token_issuers")
 
 
 def upgrade() -> None:
