@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -39,29 +40,49 @@ def build(only: Collection[str] = (), *, fresh: bool = False) -> list[Image]:
     """
     if unknown := set(only) - set(NAMES):
         raise BuildError(f"There is no image {', '.join(sorted(unknown))}; {', '.join(NAMES)} are.")
-    with locked():
-        engine = engines.find()
-        stamp = engine.base_stamp(fresh=fresh)
-        images = [
-            _build(recipe, engine, stamp) for recipe in RECIPES if not only or recipe.name in only
-        ]
-        for image in images:
-            archives.prune(CACHE, image.name)
+    chosen = [recipe for recipe in RECIPES if not only or recipe.name in only]
+    engine = engines.find()
+    images = None if fresh else _find(chosen, engine)
+    if images is None:
+        with locked():
+            stamp = engine.base_stamp(fresh=fresh)
+            images = [_build(recipe, engine, stamp) for recipe in chosen]
+            for image in images:
+                archives.prune(CACHE, image.name)
     _list(images)
     return images
 
 
+def _find(chosen: Collection[Recipe], engine: Engine) -> list[Image] | None:
+    """What is there, without waiting for others who build; None when something is missing."""
+    stamp = engine.known_stamp()
+    if stamp is None:
+        return None
+    images = [_image(recipe, recipe.content(stamp)) for recipe in chosen]
+    try:
+        for image in images:
+            # Used now: `prune` keeps it.
+            os.utime(image.archive)
+    except FileNotFoundError:
+        return None
+    return images
+
+
+def _image(recipe: Recipe, content: str) -> Image:
+    archive = CACHE / f"{recipe.name}-sha-{content}.tar"
+    return Image(name=recipe.name, references=recipe.references(content), archive=archive)
+
+
 def _build(recipe: Recipe, engine: Engine, stamp: str) -> Image:
     content = recipe.content(stamp)
-    archive = CACHE / f"{recipe.name}-sha-{content}.tar"
-    references = recipe.references(content)
-    if archive.exists():
-        archive.touch()
+    image = _image(recipe, content)
+    if image.archive.exists():
+        os.utime(image.archive)
     else:
-        step = Step(f"building {references[0]}")
-        _make(recipe, engine, content, archive)
-        step.done(f"{archive.stat().st_size / 1e6:.0f} MB")
-    return Image(name=recipe.name, references=references, archive=archive)
+        step = Step(f"building {image.references[0]}")
+        _make(recipe, engine, content, image.archive)
+        step.done(f"{image.archive.stat().st_size / 1e6:.0f} MB")
+    return image
 
 
 def _make(recipe: Recipe, engine: Engine, content: str, archive: Path) -> None:
@@ -79,7 +100,10 @@ def _make(recipe: Recipe, engine: Engine, content: str, archive: Path) -> None:
             target=recipe.target,
             base=recipe.base,
             references=recipe.references(content),
-            arguments={"VERSION": recipe.version(context), "CONTENT": content},
+            labels={
+                "org.opencontainers.image.version": recipe.version(context),
+                "dev.threadkeep.content": content,
+            },
             secrets=sources.write_secrets(secrets),
             log=log,
         )

@@ -30,9 +30,15 @@ class Buildah:
         self._tree = CACHE / f"{sources.SUITE}.tar"
         self._stamp = CACHE / f"{sources.SUITE}.stamp"
 
-    def base_stamp(self, *, fresh: bool) -> str:
+    def known_stamp(self) -> str | None:
         """The digest of the tree of Debian that was made last."""
-        if fresh or not (self._tree.exists() and self._stamp.exists()):
+        if self._tree.exists() and self._stamp.exists():
+            return self._stamp.read_text("utf-8")
+        return None
+
+    def base_stamp(self, *, fresh: bool) -> str:
+        """The same, of a new tree where there is none."""
+        if fresh or self.known_stamp() is None:
             self._make_tree()
         return self._stamp.read_text("utf-8")
 

@@ -24,8 +24,12 @@ class Docker:
         self._program = program
         self._stamp = CACHE / f"{program}-bases"
 
-    def base_stamp(self, *, fresh: bool) -> str:
+    def known_stamp(self) -> str | None:
         """The identities of the base images that were pulled last."""
+        return self._stamp.read_text("utf-8") if self._stamp.exists() else None
+
+    def base_stamp(self, *, fresh: bool) -> str:
+        """The same, after a pull where there are none."""
         if fresh or not self._stamp.exists():
             digest = hashlib.sha256()
             for base in BASES.values():

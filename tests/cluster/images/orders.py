@@ -21,15 +21,16 @@ class Order:
     base: BaseName
     references: Sequence[str]
     """All its names."""
-    arguments: Mapping[str, str]
+    labels: Mapping[str, str]
     secrets: Mapping[str, Path]
     log: Path
 
     def options(self, base: str) -> list[str]:
         """The options that Docker, Podman and buildah have in common; no secret is in them."""
         words = ["--file", str(self.context / self.containerfile), "--build-arg", f"BASE={base}"]
-        for name, value in self.arguments.items():
-            words += ["--build-arg", f"{name}={value}"]
+        # No build arguments: buildah finds a label in its cache that an older argument gave.
+        for name, value in self.labels.items():
+            words += ["--label", f"{name}={value}"]
         for name, path in self.secrets.items():
             words += ["--secret", f"id={name},src={path}"]
         for reference in self.references:
@@ -42,8 +43,11 @@ class Order:
 class Engine(Protocol):
     """A program that builds images."""
 
+    def known_stamp(self) -> str | None:
+        """What tells these base images from others; None where there are none yet."""
+
     def base_stamp(self, *, fresh: bool) -> str:
-        """What tells these base images from others; makes or fetches them where there are none."""
+        """The same; makes or fetches the base images where there are none, or fresh ones."""
 
     def build(self, order: Order, archive: Path) -> None:
         """Build an image and write it as a docker-archive with all its names."""
