@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from .charts import Chart
+
 Verdict = Literal["passed", "failed", "inconclusive", "recorded"]
 _BUSY: Final = 1.5
 """Runnable processes per processor above which a missed time says little about the service."""
@@ -49,6 +51,7 @@ class Figures:
 
     def __init__(self, *, is_excused: bool = True) -> None:
         self.all: list[Figure] = []
+        self.charts: list[Chart] = []
         self._is_excused = is_excused
 
     def record(self, name: str, value: float, unit: str = "", *, n: int) -> None:
@@ -108,6 +111,10 @@ class Figures:
                 self.record(f"{name} {part}", value * 1000, "ms", n=n)
             else:
                 self.judge(f"{name} {part}", value * 1000, "ms", n=n, below=limit)
+
+    def draw(self, chart: Chart) -> None:
+        """Keep a chart for the report."""
+        self.charts.append(chart)
 
     @property
     def failed(self) -> list[Figure]:

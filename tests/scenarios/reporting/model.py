@@ -33,9 +33,12 @@ class Outcome:
     seconds: float
     message: str
     figures: list[dict[str, Any]]
+    charts: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, report: pytest.TestReport, figures: list[str]) -> Outcome:
+    def of(
+        cls, report: pytest.TestReport, figures: list[str], charts: list[dict[str, Any]]
+    ) -> Outcome:
         """From what pytest reports."""
         message = report.longreprtext
         if isinstance(report.longrepr, tuple):
@@ -47,6 +50,7 @@ class Outcome:
             seconds=round(report.duration, 3),
             message=message if report.outcome != "passed" else "",
             figures=[json.loads(figure) for figure in figures],
+            charts=charts,
         )
 
 
@@ -170,10 +174,10 @@ class Report:
 def _judge(
     *, is_built: bool, outcomes: list[Outcome], controls: list[Control]
 ) -> tuple[Status, str]:
-    if not is_built:
-        return "not built", "no test"
     if failed := [each for each in outcomes if each.outcome == "failed"]:
         return "failed", f"{len(failed)} of {len(outcomes)} tests failed"
+    if not is_built:
+        return "not built", "tested in part only" if outcomes else "no test"
     doubt = _doubt_in_tests(outcomes) or _doubt_in_controls(controls)
     return ("inconclusive", doubt) if doubt else ("proven", "")
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from ..levels import table
+from . import plots
 from .model import STATUSES, Report, RowReport
 
 _STYLE = """
@@ -30,6 +31,9 @@ th { font-size: .85rem; color: #5c6570; border-top: 0; } td.n { text-align: righ
 ul { margin: 0; padding-left: 1.1rem; } li { overflow-wrap: anywhere; }
 details summary { cursor: pointer; color: #5c6570; } pre { white-space: pre-wrap; font-size: .8rem;
   background: #f5f6f8; padding: .6rem; overflow-wrap: anywhere; }
+figure { margin: 1rem 0 0; max-width: 46rem; } figure svg { width: 100%; height: auto; }
+figure text { font: 11px system-ui, sans-serif; fill: #454d57; }
+figcaption { color: #5c6570; font-size: .85rem; } .wide td { border-top: 0; padding-top: 0; }
 .missed { color: #9a1b1b; font-weight: 600; }
 @media print { body { margin: 0; max-width: none; } }
 """
@@ -94,7 +98,13 @@ def _row(each: RowReport) -> str:
         f'<p class="quiet">{escape(wanted)}</p></td>'
         f"<td>{_tag(each.status, each.status)}<p class=quiet>{escape(each.why)}</p>"
         f"{_tests(each)}</td><td>{_figures(each)}</td><td><ul>{''.join(red)}</ul></td></tr>"
+        f"{_charts(each)}"
     )
+
+
+def _charts(each: RowReport) -> str:
+    drawn = "".join(plots.svg(chart) for outcome in each.outcomes for chart in outcome.charts)
+    return f'<tr class="wide"><td colspan="4">{drawn}</td></tr>' if drawn else ""
 
 
 def _tests(each: RowReport) -> str:

@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin a report."""
     config.addinivalue_line("markers", "scenario(category, name): a row of the catalogue")
+    config.addinivalue_line("markers", "part(category, name): of a row that it does not prove")
     config.stash[REPORT] = Report(
         profile=profile_of(config), is_judging=config.getoption("--judge")
     )
@@ -44,12 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each scenario test its category as a mark, and its row as a property."""
     for item in items:
-        for marker in item.iter_markers("scenario"):
+        for marker in [m for m in item.iter_markers() if m.name in {"scenario", "part"}]:
             category, name = marker.args
             if (category, name) not in NAMES:
                 raise pytest.UsageError(f"{item.nodeid}: no scenario {category}, {name}")
             item.add_marker(category)
-            item.user_properties.append(("scenario", f"{category}/{name}"))
+            item.user_properties.append((marker.name, f"{category}/{name}"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,6 +68,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if item.config.stash[REPORT].is_judging and figures.failed:
         pytest.fail("; ".join(figure.text() for figure in figures.failed), pytrace=False)
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Hand the charts over; as properties they would swell JUnit's file."""
+    report = yield
+    figures = item.stash.get(FIGURES, None)
+    vars(report)["charts"] = [chart.as_dict() for chart in figures.charts] if figures else []
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -88,8 +100,9 @@ class _Collector:
         properties: dict[str, list[str]] = {}
         for key, value in report.user_properties:
             properties.setdefault(key, []).append(str(value))
-        for row in properties.get("scenario", []):
-            self._report.add(row, Outcome.of(report, properties.get("figure", [])))
+        charts, figures = getattr(report, "charts", []), properties.get("figure", [])
+        for row in (*properties.get("scenario", []), *properties.get("part", [])):
+            self._report.add(row, Outcome.of(report, figures, charts))
         for control in properties.get("control", []):
             self._report.controls.append(Control.parse(control))
 
