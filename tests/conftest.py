@@ -8,7 +8,13 @@ THREADKEEP_TEST_REDIS_URL     Redis
 THREADKEEP_TEST_BASE_URL      the service; several addresses are separated by commas
 THREADKEEP_TEST_PLATFORM_KEY  its platform key
 THREADKEEP_TEST_ADMIN_DSN     a superuser's URL of the service's database
+THREADKEEP_TEST_PLATFORM_KEY_FILE, THREADKEEP_TEST_ADMIN_DSN_FILE  files that hold these two
+THREADKEEP_TEST_DATABASE_CONNECTIONS  how many each of its processes may have; 12 where not set
 THREADKEEP_TEST_CONTEXT       a cluster, as kubectl calls it (tests/cluster/ladder.py)
+THREADKEEP_TEST_RELEASE       the release in this pod's namespace whose pods may be harmed
+THREADKEEP_TEST_RUN           the Job this is; its results go into a ConfigMap of that name
+THREADKEEP_TEST_RUN_UID       its unique id
+THREADKEEP_TEST_PROFILE       how much the scenarios do
 THREADKEEP_TEST_REQUIRE       what must be there instead of being skipped; with CI=true: everything
 """
 
@@ -32,11 +38,19 @@ from .support.postgres import APP, Database, Databases, copy_directory, local_se
 from .support.redis import RedisServer
 from .support.service import Deployment, ServiceProcess
 
-pytest_plugins = ["tests.support.reporting", "tests.scenarios.reporting.plugin"]
+pytest_plugins = [
+    "tests.support.reporting",
+    "tests.scenarios.reporting.plugin",
+    "tests.scenarios.reporting.job",
+]
 
 _MADE_TEMPLATE = "threadkeep_template"
 
 Deploy = Callable[..., Awaitable[Deployment]]
+
+for _secret in ("THREADKEEP_TEST_PLATFORM_KEY", "THREADKEEP_TEST_ADMIN_DSN"):
+    if _path := os.environ.get(f"{_secret}_FILE"):
+        os.environ[_secret] = Path(_path).read_text("utf-8").strip()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -133,6 +133,9 @@ class Tenant:
 class Platform:
     """Whoever runs the service: makes tenants."""
 
+    made: ClassVar[list[str]] = []
+    """All tenants of this test run, to be removed where the service stays."""
+
     def __init__(self, urls: Sequence[str], key: str, client: httpx.AsyncClient) -> None:
         self._urls = urls
         self._client = client
@@ -142,6 +145,7 @@ class Platform:
         """A new tenant with one API key."""
         name = f"scenario-{secrets.token_hex(8)}"
         made = await self.caller.ask("POST", "/v1/tenants", 201, json={"name": name, "tier": tier})
+        self.made.append(made["id"])
         key = await self.key(made["id"])
         return Tenant(made["id"], key["secret"], self._urls, self._client)
 

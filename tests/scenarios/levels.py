@@ -37,6 +37,24 @@ class Levels:
     """Requests of each of twenty users."""
     kills: int
     """Crashes of processes and of the database."""
+    active_users: int
+    """Most users at once in the mix of the scaling scenarios; they begin with ten."""
+    user_operations: int
+    """Operations of each of them."""
+    connected_users: int
+    """Users who are connected by a socket at the same time."""
+    socket_operations: int
+    """Commands of each of them, one in two seconds."""
+    volume_messages: int
+    """Messages of the longest of the threads that grow."""
+    stored_objects: int
+    """Users, threads and messages stored while the service's memory is watched, at most."""
+    idle_sockets: int
+    """Sockets opened while the service's memory is watched."""
+    parallel_operations: int
+    """Most operations at the same moment."""
+    outage_seconds: int
+    """How long the database is away."""
 
 
 CONTROL: Final = "control"
@@ -52,6 +70,15 @@ PROFILES: Final = {
         thread_messages=100,
         user_requests=4,
         kills=1,
+        active_users=50,
+        user_operations=5,
+        connected_users=40,
+        socket_operations=2,
+        volume_messages=2_000,
+        stored_objects=15_225,
+        idle_sockets=300,
+        parallel_operations=200,
+        outage_seconds=3,
     ),
     "ci": Levels(
         samples=200,
@@ -64,6 +91,15 @@ PROFILES: Final = {
         thread_messages=500,
         user_requests=100,
         kills=10,
+        active_users=200,
+        user_operations=20,
+        connected_users=1_000,
+        socket_operations=3,
+        volume_messages=10_000,
+        stored_objects=15_225,
+        idle_sockets=1_000,
+        parallel_operations=1_000,
+        outage_seconds=4,
     ),
     "laptop": Levels(
         samples=400,
@@ -76,6 +112,15 @@ PROFILES: Final = {
         thread_messages=1_000,
         user_requests=100,
         kills=10,
+        active_users=200,
+        user_operations=20,
+        connected_users=1_000,
+        socket_operations=10,
+        volume_messages=10_000,
+        stored_objects=181_300,
+        idle_sockets=2_000,
+        parallel_operations=1_000,
+        outage_seconds=30,
     ),
     "cluster": Levels(
         samples=1000,
@@ -88,6 +133,15 @@ PROFILES: Final = {
         thread_messages=1_000,
         user_requests=200,
         kills=10,
+        active_users=200,
+        user_operations=20,
+        connected_users=1_000,
+        socket_operations=30,
+        volume_messages=10_000,
+        stored_objects=181_300,
+        idle_sockets=2_000,
+        parallel_operations=1_000,
+        outage_seconds=180,
     ),
 }
 

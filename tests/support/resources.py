@@ -13,15 +13,8 @@ from typing import NoReturn
 import pytest
 
 KINDS = (
-    "postgres",
-    "redis",
-    "pgbouncer",
-    "service",
-    "chromium",
-    "admin_dsn",
-    "faults",
-    "helm",
-    "cluster",
+    *("postgres", "redis", "pgbouncer", "service", "chromium", "helm", "cluster"),
+    *("admin_dsn", "faults", "database", "network"),
 )
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")  # not on everybody's PATH on Debian
 

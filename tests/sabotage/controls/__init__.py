@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import access, delivery, threads, times
+from . import access, continuity, delivery, scaling, threads, times
 from .shape import Control, Red
 
 __all__ = ["CONTROLS", "Control", "Red"]
 
 CONTROLS: Final = [
+    *scaling.CONTROLS,
+    *continuity.CONTROLS,
     *threads.CONTROLS,
     *times.CONTROLS,
     *access.CONTROLS,

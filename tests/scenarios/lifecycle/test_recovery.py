@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
+RUNS = 8
 FOUND_SECONDS = 15.0
 RESUMED_SECONDS = 30.0
 CHECKPOINT = {"conversation_step": "data_analysis", "partial_results": {"cost_identified": 5000}}
@@ -83,10 +84,13 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
     await stage.operator.agent(tenant, "player", "scripted", steps=steps)
     user, other = tenant.user("ann"), tenant.user("ann", at=1)
     runs: dict[str, str] = {}
-    for _ in range(4):
+    for _ in range(RUNS):
         thread = (await user.create())["id"]
         body = {"agent": "player"}
-        started = await user.ask("POST", f"/v1/threads/{thread}/runs", 201, json=body)
+        # A connection each: one address may stand before several processes.
+        started = await user.ask(
+            "POST", f"/v1/threads/{thread}/runs", 201, json=body, headers={"Connection": "close"}
+        )
         runs[started["run"]["id"]] = thread
     for thread in runs.values():
         await until(partial(has, other, thread, "agent_thinking"), what="the run in its middle")

@@ -1,0 +1,52 @@
+"""Broken in an outage: successes that were none, readiness that is none, leaving without a word."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from threadkeep.domain.messages import Message
+from threadkeep.domain.principals import Principal
+from threadkeep.errors import Unavailable
+from threadkeep.services.messages import Appended, Messages
+from threadkeep.services.probes import Probes
+from threadkeep.web.websocket_session import Session
+
+from . import breaks, put
+
+_HURRY_SECONDS = 1.0
+
+
+@breaks("write-behind")
+def write_behind() -> None:
+    """An append is acknowledged when it takes long, and whatever becomes of it."""
+    append = Messages.append
+
+    async def hasty(
+        self: Messages, who: Principal, thread: str, batch: Sequence[Message], key: str | None
+    ) -> Appended:
+        try:
+            async with asyncio.timeout(_HURRY_SECONDS):
+                return await append(self, who, thread, batch, key)
+        except (TimeoutError, Unavailable):
+            ids = ["0" * 32] * len(batch)
+            return Appended(1_000_000, datetime.now(UTC), "0" * 16, ids)
+
+    put(Messages, "append", hasty)
+
+
+@breaks("always-ready")
+def always_ready() -> None:
+    """A process calls itself ready, whatever its database does."""
+
+    async def ready(_self: Probes) -> None:
+        """Ask nobody."""
+
+    put(Probes, "ready", ready)
+
+
+@breaks("no-warning")
+def no_warning() -> None:
+    """A process that leaves says nothing to its sockets before it closes them."""
+    put(Session, "warn", lambda _self, _after, _reason: None)
