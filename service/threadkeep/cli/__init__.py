@@ -19,7 +19,7 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 MISSING: Final = 3
 
-COMMANDS: Final = ("dev", "serve", "migrate", "admin")
+COMMANDS: Final = ("dev", "serve", "migrate", "admin", "report")
 """Each is the object of its name in the module of its name in this package."""
 
 
