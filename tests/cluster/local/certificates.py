@@ -37,6 +37,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             # Python ≥ 3.13 refuses an authority that does not say that it may sign.
             .add_extension(_key_usage(signs_certificates=True), critical=True)
+            .add_extension(_subject_key(self._key), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.pair = _write(folder / "ca", certificate, self._key)
@@ -50,6 +51,12 @@ class Authority:
             _builder(_subject(subject, group), self._name, key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(_subject_key(key), critical=False)
+            # It also refuses a certificate that does not say by which key it was signed.
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
             .add_extension(
                 x509.ExtendedKeyUsage(
                     [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
@@ -82,6 +89,10 @@ def _builder(
         .not_valid_before(now - _SKEW)
         .not_valid_after(now + _LIFETIME)
     )
+
+
+def _subject_key(key: ec.EllipticCurvePrivateKey) -> x509.SubjectKeyIdentifier:
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
 
 
 def _subject(name: str, group: str | None) -> x509.Name:
