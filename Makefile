@@ -19,7 +19,7 @@ LOCK_AGE := 7 days ago
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test check format bench scenarios images lock clean packages \
+.PHONY: help run test check format bench scenarios jobs images lock clean packages \
 	cluster-build cluster-up cluster-down test-cluster
 
 help: ## show this list
@@ -58,6 +58,13 @@ cluster-down: $(INSTALLED) ## end it and remove everything of it
 
 test-cluster: packages $(INSTALLED) ## the tests in a cluster; THREADKEEP_TEST_CONTEXT=… names another one
 	@THREADKEEP_TEST_REQUIRE=$${THREADKEEP_TEST_REQUIRE:-cluster} exec $(BIN)/pytest tests/cluster $(ARGS)
+
+jobs: ## write k8s-jobs/ anew from the chart
+	@for suite in integration scaling continuity; do \
+		helm=$$(command -v helm || echo "$$HOME/.cache/threadkeep/bin/helm"); \
+		$$helm template tk charts/threadkeep --namespace default \
+			--show-only templates/suites/$$suite.yaml > k8s-jobs/$$suite.yaml || exit 1; \
+	done
 
 lock: $(INSTALLED) ## choose the versions of all dependencies anew, none younger than a week
 	@sh .ci/lock "$$(date -u -d '$(LOCK_AGE)' +%Y-%m-%dT00:00:00Z)"

@@ -38,7 +38,7 @@ class Helm:
 
     def lint(self, configuration: str) -> None:
         """Raise `Refused` with what is wrong."""
-        self._run("lint", "--strict", str(CHART), "--values", str(values_file(configuration)))
+        self.run("lint", "--strict", str(CHART), "--values", str(values_file(configuration)))
 
     def objects(self, *arguments: str) -> list[Object]:
         """All objects that a first install would make, hooks and tests included."""
@@ -50,12 +50,13 @@ class Helm:
 
     def render(self, arguments: Sequence[str]) -> str:
         """The text that `helm template` writes."""
-        return self._run(
+        return self.run(
             *("template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--is-upgrade"),
             *("--kube-version", KUBERNETES, *arguments),
         )
 
-    def _run(self, *arguments: str) -> str:
+    def run(self, *arguments: str) -> str:
+        """What a command writes; raise `Refused` where it fails."""
         ended = subprocess.run(
             [self.program, *arguments], capture_output=True, text=True, timeout=60, check=False
         )

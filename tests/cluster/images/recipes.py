@@ -108,7 +108,7 @@ SUITES: Final = Recipe(
     name="threadkeep-suites",
     containerfile="service/Containerfile",
     target="suites",
-    inputs=(*_SERVICE, "requirements-suites.lock", "tests"),
+    inputs=(*_SERVICE, "requirements-suites.lock", "examples", "tests"),
     base="python",
 )
 POSTGRES: Final = Recipe(
