@@ -37,6 +37,8 @@ def cluster(say: Callable[[str], None]) -> Iterator[Cluster]:
         resources.missing("cluster", str(exc))
     except ladder.ContextRefused as exc:
         pytest.fail(str(exc), pytrace=False)
+    if found.is_local:
+        say("The cluster stays up for the next run; `make cluster-down` ends it.")
     client.VersionApi(found.api).get_code()
     yield found
     found.api.close()

@@ -49,7 +49,6 @@ def start(say: Say) -> Cluster:
     if no_local is None:
         build.everything(say)
         cluster.start(say)
-        say("The cluster stays up for the next run; `make cluster-down` ends it.")
         return local()
     raise NoCluster(
         f"no THREADKEEP_TEST_CONTEXT; no kind ({no_kind}); no local cluster ({no_local})"

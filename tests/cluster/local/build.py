@@ -26,6 +26,8 @@ _KUBERNETES_FLAGS = (
 )
 _PROGRESS_SECONDS = 15.0
 _PAUSE = 0.2
+_KEPT = 3
+"""Builds of one program: of this checkout, of another, and of before the last change."""
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,14 @@ class Program:
 
     @property
     def path(self) -> Path:
-        """The built program."""
-        return places.BUILT / self.name
+        """The built program, named after all that decides what it becomes.
 
-    @property
-    def stamp(self) -> Path:
-        """Says what the built program was built from."""
-        return places.BUILT / f".{self.name}.sha256"
-
-    def digest(self) -> str:
-        """Of everything that decides what it becomes."""
+        So checkouts with different sources do not build it in turns.
+        """
         digest = hashlib.sha256(" ".join((self.package, *self.flags)).encode())
         for path in sorted(self.module.glob("*")):
             digest.update(path.read_bytes())
-        return digest.hexdigest()
-
-    @property
-    def is_built(self) -> bool:
-        """Whether it is there, from the present sources."""
-        return (
-            self.path.exists()
-            and self.stamp.exists()
-            and self.stamp.read_text("ascii") == self.digest()
-        )
+        return places.BUILT / f"{self.name}-{digest.hexdigest()[:12]}"
 
 
 HELM = Program(
@@ -107,23 +94,23 @@ def everything(say: Say) -> None:
     """Build what is missing or changed. The first time takes ten minutes on two processors."""
     places.BUILT.mkdir(parents=True, exist_ok=True)
     for program in PROGRAMS:
-        if not program.is_built:
+        if not program.path.exists():
             with _alone(program, say):
-                if not program.is_built:
+                if not program.path.exists():
                     _build(program, say)
         _link(program)
 
 
 def _build(program: Program, say: Say) -> None:
     say(f"Building {program.name} ...")
-    made = program.path.with_suffix(".new")
+    built = program.path
+    made = built.with_suffix(".new")
     log = places.BUILT / f"{program.name}.log"
     command = (
         *("nice", "-n", "5", "go", "build", "-v", "-trimpath", "-buildvcs=false"),
         *("-ldflags", " ".join(("-s", "-w", *program.flags)), "-o", str(made), program.package),
     )
     started = time.monotonic()
-    digest = program.digest()
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -136,8 +123,8 @@ def _build(program: Program, say: Say) -> None:
         _follow(process, program, log, say)
     if process.returncode != 0:
         raise ClusterError(f"building {program.name} failed:\n{tail(log)}")
-    made.rename(program.path)
-    program.stamp.write_text(digest, "ascii")
+    made.rename(built)
+    _prune(program)
     say(f"Built {program.name} in {time.monotonic() - started:.0f} s.")
 
 
@@ -157,17 +144,25 @@ def _follow(process: subprocess.Popen[bytes], program: Program, log: Path, say: 
 
 
 def _link(program: Program) -> None:
-    for name in program.names:
-        _point(places.BUILT / name, program.name)
+    for name in (program.name, *program.names):
+        _point(places.BUILT / name, program.path.name)
     places.LINKS.mkdir(parents=True, exist_ok=True)
     for name in {"kubectl", "helm", "helm3"} & {program.name, *program.names}:
         _point(places.LINKS / name, os.path.relpath(places.BUILT / name, places.LINKS))
 
 
+def _prune(program: Program) -> None:
+    found = places.BUILT.glob(f"{program.name}-{'[0-9a-f]' * 12}")
+    for old in sorted(found, key=lambda each: each.stat().st_mtime)[:-_KEPT]:
+        old.unlink()
+
+
 def _point(link: Path, target: str) -> None:
     if not link.is_symlink() or str(link.readlink()) != target:
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
+        # In one step: another checkout may be starting the program.
+        made = link.with_name(f".{link.name}.{os.getpid()}")
+        made.symlink_to(target)
+        made.rename(link)
 
 
 @contextmanager
