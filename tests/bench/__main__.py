@@ -8,11 +8,14 @@ import resource
 import statistics
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import references, report
-from .lines import CASES, idle_sockets, long_thread, measure
+from . import baseline, references, report, standing
+from .figures import Single
+from .lines import CASES, measure
 from .stack import Stack, stack
 
 _BODY = (
@@ -21,21 +24,50 @@ _BODY = (
 )
 
 
+_CPU_MUST_US, _CPU_AIM_US = 45, 28
+_SETTLE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """How much the figures that are no rates are taken of."""
+
+    sockets: int
+    join: int
+    search: int
+    long: int
+    seconds: float
+
+
+_FULL = _Sizes(sockets=5000, join=10_000, search=1_000_000, long=1_000_000, seconds=10.0)
+_QUICK = _Sizes(sockets=500, join=10_000, search=20_000, long=10_000, seconds=3.0)
+
+
 def main() -> None:
-    """Parse the options and run; exit 1 when a must is missed."""
+    """Parse the options and run; with --quick exit 1 when a line fell behind the baseline."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, for comparing")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds of each line")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured time of one line")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
-    parser.add_argument("--document", type=Path, help="also rewrite the table in this file")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        help="also rewrite the table in this file, and the baseline of --quick",
+    )
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 1, 2.0
     _allow_files(20_000)
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tkb-") as folder:
         figures = asyncio.run(_run(Path(folder), options))
+    figures["took_seconds"] = time.monotonic() - begun
     report.write(figures, options.output, options.document)
+    if options.document is not None:
+        baseline.keep(figures["lines"])
+    elif options.quick and (fallen := baseline.fallen(figures["lines"])):
+        sys.exit("Fell behind the baseline: " + "; ".join(fallen))
 
 
 async def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -45,10 +77,32 @@ async def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         a = references.plain(url, folder, _BODY)
         b = references.complete(url, folder, _BODY, 64)
         lines = await _rounds(running, a, b, options)
-        _say("idle sockets")
-        idle = await idle_sockets(running, 500 if options.quick else 5000)
-        lengths = await _lengths(running, 10_000 if options.quick else 1_000_000)
-    return {"lines": lines, "idle": idle, "lengths": lengths, "options": vars(options)}
+        singles = [_cpu(lines[0]), *await _singles(running, _QUICK if options.quick else _FULL)]
+    return {"lines": lines, "singles": singles, "options": vars(options)}
+
+
+def _cpu(line: dict[str, Any]) -> Single:
+    each = [r["service_us_per_append"] for r in line["rounds"]]
+    beside = f"median of the rounds, {min(each):.1f} to {max(each):.1f}"
+    name = f"CPU of the service per append, {line['name']}"
+    return Single(name, statistics.median(each), "µs", _CPU_MUST_US, _CPU_AIM_US, beside)
+
+
+async def _singles(running: Stack, sizes: _Sizes) -> list[Single]:
+    if not await running.settled(_SETTLE_SECONDS):
+        _say("search is still taking in what the rounds appended")
+    found: list[Single] = []
+    for taken in (
+        standing.idle_sockets(running, sizes.sockets),
+        standing.other_process(running, sizes.seconds),
+        standing.cold_join(running, sizes.join),
+        standing.search(running, sizes.search, sizes.seconds),
+        standing.long_thread(running, sizes.long),
+    ):
+        for single in await taken:
+            _say(f"{single.name}: {single.value:.2f} {single.unit} ({single.beside})")
+            found.append(single)
+    return found
 
 
 async def _rounds(
@@ -58,8 +112,8 @@ async def _rounds(
     for number in range(options.rounds):
         for case in CASES:
             _say(f"round {number + 1} of {options.rounds}: {case.name}")
-            rate_a = await a.run(max(2, int(options.seconds / 2)))
-            rate_b = await b.run(max(2, int(options.seconds / 2)))
+            rate_a = await a.run(max(1, int(options.seconds / 2)))
+            rate_b = await b.run(max(1, int(options.seconds / 2)))
             figures = await measure(running, case, options.seconds)
             figures |= {"a": rate_a, "b": rate_b}
             figures |= {
@@ -84,15 +138,6 @@ def _line(case: Any, rounds: list[dict[str, float]]) -> dict[str, Any]:
         "highest_per_a": max(each["per_a"] for each in rounds),
         "rounds": rounds,
     }
-
-
-async def _lengths(running: Stack, messages: int) -> dict[str, float]:
-    _say(f"a thread of {messages:,} messages")
-    small, large = await running.threads(2)
-    await running.fill(small, 100)
-    await running.fill(large, messages)
-    figures = await long_thread(running, small, large, 200)
-    return {"messages": messages, **figures}
 
 
 def _allow_files(wanted: int) -> None:

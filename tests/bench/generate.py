@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import math
 import resource
 import secrets
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 import uvloop
 
+from .figures import latencies
 from .load import Caller, Poster, Socket, Tally
 
 _WARM_UP_SECONDS = 0.7
@@ -105,25 +105,15 @@ def given(protocol: asyncio.Protocol) -> asyncio.Protocol:
 
 
 def _figures(tally: Tally, seconds: float, spent: float) -> dict[str, float]:
-    ranked = sorted(tally.latencies)
     return {
         "appends": tally.done,
         "failed": tally.failed,
         "delivered": tally.delivered,
         "per_second": tally.done / seconds,
         "delivered_per_second": tally.delivered / seconds,
-        "p50_ms": _percentile(ranked, 50),
-        "p99_ms": _percentile(ranked, 99),
-        "p999_ms": _percentile(ranked, 99.9),
+        **latencies(tally.latencies),
         "generator_cpu": spent / (seconds + _WARM_UP_SECONDS),
     }
-
-
-def _percentile(ranked: list[float], percent: float) -> float:
-    if not ranked:
-        return math.nan
-    at = min(len(ranked) - 1, math.ceil(len(ranked) * percent / 100) - 1)
-    return ranked[at] * 1000
 
 
 def _cpu() -> float:

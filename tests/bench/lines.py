@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import sys
 import time
 from dataclasses import asdict, dataclass, field
 
-from .generate import Line, given
-from .load import Caller, Socket, Tally
+from .generate import Line
 from .stack import USER, Stack
 
 HOST = "127.0.0.1"
@@ -67,61 +65,3 @@ async def measure(stack: Stack, case: Case, seconds: float) -> dict[str, float]:
     appends = figures["appends"] * (1 + 0.7 / seconds)
     figures["service_us_per_append"] = spent / appends * 1e6 if appends else float("nan")
     return figures
-
-
-async def idle_sockets(stack: Stack, count: int) -> dict[str, float]:
-    """Resident bytes of the service per open socket that does nothing."""
-    caller = Caller(HOST, stack.port, stack.bearer, USER)
-    loop = asyncio.get_running_loop()
-    tally = Tally()
-    before = stack.service_rss()
-    sockets = []
-    for at in range(0, count, 50):
-        batch = [Socket(caller, tally, thread="", key="", window=0) for _ in range(50)]
-        await asyncio.gather(
-            *(loop.create_connection(functools.partial(given, s), HOST, stack.port) for s in batch)
-        )
-        await asyncio.gather(*(s.opened for s in batch))
-        sockets.extend(batch)
-        if at == 0:
-            before = stack.service_rss()  # the first fifty pay for code and buffers once
-    after = stack.service_rss()
-    for each in sockets:
-        each.close()
-    return {"sockets": len(sockets), "bytes_per_socket": (after - before) / (len(sockets) - 50)}
-
-
-async def long_thread(stack: Stack, small: str, large: str, rounds: int) -> dict[str, float]:
-    """Latency of an append and of the last 50, in a short and in a long thread, in turn."""
-    samples: dict[str, list[float]] = {name: [] for name in ("as", "al", "rs", "rl")}
-    for number in range(rounds):
-        for letter, thread in (("s", small), ("l", large)):
-            samples[f"a{letter}"].append(await _timed_append(stack, thread, number))
-            samples[f"r{letter}"].append(await _timed_read(stack, thread))
-    median = {name: sorted(values)[len(values) // 2] * 1000 for name, values in samples.items()}
-    return {
-        "append_short_ms": median["as"],
-        "append_long_ms": median["al"],
-        "read_short_ms": median["rs"],
-        "read_long_ms": median["rl"],
-        "append_ratio": median["al"] / median["as"],
-        "read_ratio": median["rl"] / median["rs"],
-    }
-
-
-async def _timed_append(stack: Stack, thread: str, number: int) -> float:
-    started = time.perf_counter()
-    body = {"messages": [{"content": f"timed {number}"}]}
-    async with stack.session.post(f"/v1/threads/{thread}/messages", json=body) as answer:
-        answer.raise_for_status()
-        await answer.read()
-    return time.perf_counter() - started
-
-
-async def _timed_read(stack: Stack, thread: str) -> float:
-    started = time.perf_counter()
-    path = f"/v1/threads/{thread}/messages?limit=50"
-    async with stack.session.get(path) as answer:
-        answer.raise_for_status()
-        await answer.read()
-    return time.perf_counter() - started

@@ -54,30 +54,23 @@ class Caller:
         return f"{self.host}:{self.port}"
 
 
-class Socket(asyncio.Protocol):
-    """One WebSocket that appends to one thread, `window` at a time; window 0 only listens."""
+class Peer(asyncio.Protocol):
+    """A WebSocket as bytes: opens itself and hands over the text frames of each read."""
 
-    def __init__(self, caller: Caller, tally: Tally, *, thread: str, key: str, window: int) -> None:
+    def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._tally = tally
-        self._thread = thread
-        self._key = key
-        self._window = window
-        self._sent: dict[int, float] = {}
-        self._number = 0
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.idle = asyncio.Event()
+
+    def took(self, payloads: list[bytes], now: float) -> None:
+        """Text frames have come, at `now` by `time.perf_counter`."""
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not of asyncio's classes.
-        self._transport = transport = cast("asyncio.Transport", transport)
-        transport.write(
-            wire.handshake(self._caller.authority, self._caller.bearer, self._caller.user)
-        )
+        self._transport = cast("asyncio.Transport", transport)
+        self.write(wire.handshake(self._caller.authority, self._caller.bearer, self._caller.user))
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -85,33 +78,17 @@ class Socket(asyncio.Protocol):
         if not self.opened.done() and not self._take_handshake():
             return
         now = time.perf_counter()
-        answers = 0
-        for opcode, payload in wire.frames_in(self._buffer):
-            if opcode != 1:
-                continue
-            if payload.startswith(wire.ACK):
-                answers += 1
-                self._tally.note(self._sent.pop(_number_of(payload), now), now)
-            else:
-                self._other(payload, now)
-        if answers and self._window:
-            self._send(answers)
+        self.took([text for opcode, text in wire.frames_in(self._buffer) if opcode == 1], now)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.opened.done():
             self.opened.set_exception(ConnectionError("refused"))
-        self.idle.set()
 
-    def start(self) -> None:
-        """Fill the window."""
-        self._send(self._window)
-
-    def subscribe(self) -> None:
-        """Ask for the thread's live entries."""
+    def write(self, data: bytes) -> None:
+        """Send encoded frames."""
         assert self._transport is not None
-        payload = f'{{"id":"s","type":"subscribe","thread_id":"{self._thread}"}}'
-        self._transport.write(wire.frame(payload.encode()))
+        self._transport.write(data)
 
     def close(self) -> None:
         """Drop the connection."""
@@ -130,8 +107,48 @@ class Socket(asyncio.Protocol):
         self.opened.set_result(None)
         return True
 
+
+class Socket(Peer):
+    """One WebSocket that appends to one thread, `window` at a time; window 0 only listens."""
+
+    def __init__(self, caller: Caller, tally: Tally, *, thread: str, key: str, window: int) -> None:
+        super().__init__(caller)
+        self._tally = tally
+        self._thread = thread
+        self._key = key
+        self._window = window
+        self._sent: dict[int, float] = {}
+        self._number = 0
+        self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.idle = asyncio.Event()
+
+    @override
+    def took(self, payloads: list[bytes], now: float) -> None:
+        answers = 0
+        for payload in payloads:
+            if payload.startswith(wire.ACK):
+                answers += 1
+                self._tally.note(self._sent.pop(_number_of(payload), now), now)
+            else:
+                self._other(payload, now)
+        if answers and self._window:
+            self._send(answers)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.idle.set()
+
+    def start(self) -> None:
+        """Fill the window."""
+        self._send(self._window)
+
+    def subscribe(self) -> None:
+        """Ask for the thread's live entries."""
+        self.write(wire.subscribe(self._thread))
+
     def _other(self, payload: bytes, now: float) -> None:
-        if payload.startswith(b'{"v":1'):
+        if payload.startswith(wire.ENTRY):
             if self._tally.started <= now <= self._tally.ends:
                 self._tally.delivered += 1
         elif b'"subscribed"' in payload[:60]:
@@ -154,8 +171,7 @@ class Socket(asyncio.Protocol):
             self._number += 1
             self._sent[self._number] = now
             frames.append(wire.command(self._number, self._thread, self._key, TEXT))
-        assert self._transport is not None
-        self._transport.write(b"".join(frames))
+        self.write(b"".join(frames))
 
 
 class Poster(asyncio.Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,28 +44,36 @@ class Stack:
         """Where the service listens."""
         return self.service.port
 
-    async def threads(self, count: int) -> list[str]:
+    async def threads(self, count: int, as_user: str = USER) -> list[str]:
         """New threads, made through the public API."""
-        return list(await asyncio.gather(*(self._thread() for _ in range(count))))
+        return list(await asyncio.gather(*(self._thread(as_user) for _ in range(count))))
 
-    async def _thread(self) -> str:
-        async with self.session.post("/v1/threads", json={}) as answer:
+    async def _thread(self, as_user: str) -> str:
+        made = await self.post("/v1/threads", {}, as_user)
+        thread: str = made["id"]
+        return thread
+
+    async def post(self, path: str, body: object, as_user: str = USER) -> Any:
+        """The answer to a POST; anything but success is an error."""
+        headers = {"Threadkeep-User": as_user}
+        async with self.session.post(path, json=body, headers=headers) as answer:
             answer.raise_for_status()
-            thread: str = (await answer.json())["id"]
-            return thread
+            return await answer.json()
+
+    async def get(self, path: str, *, as_user: str = USER, **query: str) -> Any:
+        """The answer to a GET."""
+        headers = {"Threadkeep-User": as_user}
+        async with self.session.get(path, params=query, headers=headers) as answer:
+            answer.raise_for_status()
+            return await answer.json()
 
     async def fill(self, thread: str, count: int) -> None:
         """Messages written through the public API, a hundred at a time."""
         gate = asyncio.Semaphore(16)
 
         async def post(messages: Sequence[dict[str, str]]) -> None:
-            async with (
-                gate,
-                self.session.post(
-                    f"/v1/threads/{thread}/messages", json={"messages": messages}
-                ) as answer,
-            ):
-                answer.raise_for_status()
+            async with gate:
+                await self.post(f"/v1/threads/{thread}/messages", {"messages": messages})
 
         await asyncio.gather(
             *(
@@ -75,17 +84,32 @@ class Stack:
 
     def service_cpu(self) -> float:
         """CPU seconds that the service's processes have used."""
-        return sum(sum(p.cpu_times()[:2]) for p in self._processes())
+        return sum(sum(p.cpu_times()[:2]) for p in _processes(self.service))
 
-    def service_rss(self) -> int:
-        """Resident bytes of the service's processes."""
-        return sum(int(p.memory_info().rss) for p in self._processes())
+    @staticmethod
+    def rss_of(service: ServiceProcess) -> int:
+        """Resident bytes of a service's processes."""
+        return sum(int(p.memory_info().rss) for p in _processes(service))
 
-    def _processes(self) -> list[psutil.Process]:
-        pid = self.service.pid
-        assert pid is not None
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
+    @asynccontextmanager
+    async def another(self, name: str) -> AsyncIterator[ServiceProcess]:
+        """A second service on the same database."""
+        service = ServiceProcess(name, self.folder, self.service.settings)
+        await asyncio.to_thread(service.start)
+        try:
+            yield service
+        finally:
+            await asyncio.to_thread(service.stop)
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait until search has taken in what was appended, so that it is not measured along."""
+        ends = time.monotonic() + seconds
+        async with superuser(self.database.superuser_url) as connection:
+            while await connection.fetchval("SELECT EXISTS (SELECT FROM dirty)"):
+                if time.monotonic() > ends:
+                    return False
+                await asyncio.sleep(0.2)
+        return True
 
     async def name_threads_for_reference(self, threads: Sequence[str]) -> None:
         """Let reference B find the same threads."""
@@ -98,6 +122,11 @@ class Stack:
                     number,
                     thread.removeprefix("thr_"),
                 )
+
+
+def _processes(service: ServiceProcess) -> list[psutil.Process]:
+    root = psutil.Process(service.pid)
+    return [root, *root.children(recursive=True)]
 
 
 @asynccontextmanager
@@ -117,7 +146,7 @@ async def stack(folder: Path, prepare: str) -> AsyncIterator[Stack]:
         await asyncio.to_thread(service.start)
         try:
             bearer = await _tenant_key(service.url, platform_key)
-            headers = {"Authorization": f"Bearer {bearer}", "Threadkeep-User": USER}
+            headers = {"Authorization": f"Bearer {bearer}"}
             async with aiohttp.ClientSession(service.url, headers=headers) as session:
                 yield Stack(database, service, bearer, folder, session)
         finally:

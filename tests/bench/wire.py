@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 TEXT = 0x81
 ACK = b'{"type":"ok"'
+ENTRY = b'{"v":1'
 
 
 def handshake(host: str, bearer: str, user: str) -> bytes:
@@ -58,6 +59,11 @@ def command(number: int, thread: str, key: str, text: str) -> bytes:
         f'{{"id":{number},"type":"user_message","thread_id":"{thread}",'
         f'"content":"{text}","idempotency_key":"{key}-{number}"}}'.encode()
     )
+
+
+def subscribe(thread: str) -> bytes:
+    """The frame that asks for a thread's snapshot and live entries."""
+    return frame(f'{{"id":"s","type":"subscribe","thread_id":"{thread}"}}'.encode())
 
 
 def post(host: str, bearer: str, user: str, thread: str, key: str, text: str) -> bytes:
