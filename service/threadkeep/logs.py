@@ -81,7 +81,7 @@ class Lines:
             get_logger(self._name).info(event, **fields)
             return
         head = {"message": event, "timestamp": _now(), "severity": "info", "logger": self._name}
-        self._waiting.append(_encode(head | fields))
+        self._waiting.append(_encode({**head, **fields}))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 
@@ -98,7 +98,7 @@ def _json_handler() -> logging.StreamHandler[Any] | None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return datetime.now(UTC).isoformat()[:-6] + "Z"
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

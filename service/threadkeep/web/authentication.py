@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final
 
-import structlog
 from aiohttp import web
+from structlog.contextvars import bind_contextvars
 
 from threadkeep.domain import ids, principals, scopes
 from threadkeep.domain.principals import Principal
@@ -21,7 +21,7 @@ async def authenticate(request: web.Request, route: Route) -> None:
     if route.access is Access.USER:
         await authenticate_user(request, route.scope)
     elif route.access not in (Access.PUBLIC, Access.SOCKET):
-        async with attempt(request) as credentials:
+        with Attempt(request) as credentials:
             await _authenticate_other(request, route, credentials)
 
 
@@ -52,23 +52,36 @@ def _digits(tenant_id: str) -> str:
 
 async def authenticate_user(request: web.Request, scope: str | None) -> Principal:
     """The user who calls by the Authorization header."""
-    async with attempt(request) as credentials:
+    with Attempt(request) as credentials:
         principal = await credentials.authenticate(bearer_of(request), user_of(request))
     admit(request, principal, scope)
     return principal
 
 
-@asynccontextmanager
-async def attempt(request: web.Request) -> AsyncIterator[Credentials]:
-    """Count an attempt of this address, and give it back when the credential was good.
+class Attempt:
+    """Counts an attempt of this address, and gives it back when the credential was good.
 
-    Raises `TooMany` before anything is looked up.
+    Entering raises `TooMany`, before anything is looked up.
     """
-    services = request.app[SERVICES]
-    address = request.remote or ""
-    services.rates.take_address(address)
-    yield services.credentials
-    services.rates.authenticated(address)
+
+    __slots__ = ("_address", "_services")
+
+    def __init__(self, request: web.Request) -> None:
+        self._services: Final = request.app[SERVICES]
+        self._address: Final = request.remote or ""
+
+    def __enter__(self) -> Credentials:
+        self._services.rates.take_address(self._address)
+        return self._services.credentials
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._services.rates.authenticated(self._address)
 
 
 def admit(request: web.Request, principal: Principal, scope: str | None) -> None:
@@ -96,6 +109,7 @@ def user_of(request: web.Request) -> str | None:
 
 def _remember(request: web.Request, actor: str, tenant: str = "") -> None:
     request[ACTOR] = actor
-    structlog.contextvars.bind_contextvars(principal=actor)
     if tenant:
-        structlog.contextvars.bind_contextvars(tenant_id=tenant)
+        bind_contextvars(principal=actor, tenant_id=tenant)
+    else:
+        bind_contextvars(principal=actor)

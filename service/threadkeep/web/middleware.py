@@ -7,9 +7,9 @@ import re
 from time import perf_counter
 from typing import Final
 
-import structlog
 from aiohttp import web
 from prometheus_client import Histogram
+from structlog.contextvars import bind_contextvars
 
 from threadkeep import metrics
 from threadkeep.domain import ids
@@ -40,8 +40,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     begun = perf_counter()
     greeted(request)
     request[REQUEST_ID] = request_id = _request_id(request)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=request_id)
+    # Each request has a context of its own, because it has a task of its own.
+    bind_contextvars(request_id=request_id)
     route = request.app[ROUTES].get(request.match_info.route)
     try:
         response = await _serve(request, route, handler)

@@ -15,7 +15,7 @@ from threadkeep.errors import Forbidden, InvalidRequest, NotAuthenticated
 from threadkeep.logs import get_logger
 from threadkeep.web import bodies, cors, frames
 from threadkeep.web import websocket_limits as limits
-from threadkeep.web.authentication import admit, attempt, bearer_of, user_of
+from threadkeep.web.authentication import Attempt, admit, bearer_of, user_of
 from threadkeep.web.keys import REQUEST_ID, SERVICES
 from threadkeep.web.live import LIVE, Live
 from threadkeep.web.schemas.search import SocketQuery
@@ -71,7 +71,7 @@ async def _authenticate(request: web.Request) -> Principal:
     if not cors.is_allowed(request):
         raise Forbidden("This origin is not allowed.")
     ticket = bodies.query(request, SocketQuery).ticket
-    async with attempt(request) as credentials:
+    with Attempt(request) as credentials:
         if ticket is not None:
             origin = request.headers.get(hdrs.ORIGIN)
             principal = await credentials.use_ticket(ticket, origin=origin)
