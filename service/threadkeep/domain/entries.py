@@ -21,8 +21,7 @@ THREAD_DELETED: Final = "thread_deleted"
 THREAD_STATE_CHANGED: Final = "thread_state_changed"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """An entry that is about to be appended: it has no place in the log yet."""
 
     id: str
@@ -35,7 +34,10 @@ class Draft:
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One row of the log as every reader gets it; a struct, because very many are made."""
+    """One row of the log as every reader gets it.
+
+    A struct, because very many are made: a frozen dataclass takes ten times as long.
+    """
 
     tenant: str
     thread: str

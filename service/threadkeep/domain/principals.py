@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+import msgspec
 
 from threadkeep.domain.limits import Limits
 from threadkeep.errors import InvalidRequest
@@ -16,8 +18,7 @@ _UNUSABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and halves of surrogate pairs, which are no text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """One user of one tenant, and by which credential he acts."""
 
     tenant: str
@@ -27,7 +28,7 @@ class Principal:
     actor: str
     """What is written into the audit: `key:<id>`, `user:<sub>` or `system`."""
     scopes: frozenset[str] = frozenset()
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
     expires_at: datetime | None = None
     """When the credential ends; a socket is closed then with 4401."""
     key_id: str | None = None

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from msgspec import structs
+
 from threadkeep.domain import documents, events, ids, messages, runs
 from threadkeep.domain.entries import MESSAGE, Draft
 from threadkeep.domain.limits import TEXT_BYTES
@@ -161,7 +163,7 @@ class Scribe:
         """
         self._progress = self._progress.after(MESSAGE)
         draft = messages.draft(given, field, self.run.id)
-        draft = replace(draft, id=given.message_id or draft.id)
+        draft = structs.replace(draft, id=given.message_id or draft.id)
         await self._flush()
         idem, digest = uuid.UUID(draft.id).bytes, documents.digest_of(draft.body.encode())
         if await self._writing.find_repeat(idem, digest) is None:
