@@ -40,7 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     so that replicas × workers × this stays below the server's `max_connections`."""
 
     append_lanes: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
-    """Connections that write batches; more than two helped nothing on two cores."""
+    """Connections that write batches, each used when those before it are full or held up; more
+    than two helped nothing on two cores."""
 
     request_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 5.0
     """Longest time a request waits for the database before it is answered 503."""

@@ -1,8 +1,9 @@
 """Group commit: appends gather while the batch before them is being committed.
 
-No delay is ever added. A thread belongs to one lane, hence its appends from this process keep
-their order. After a lost connection a lane asks again with the same idempotency values, so that
-an ambiguous commit is resolved instead of guessed (spec: data.md, Append 5).
+No delay is ever added. While a thread has appends under way it belongs to one lane, hence its
+appends from this process keep their order. After a lost connection a lane asks again with the
+same idempotency values, so that an ambiguous commit is resolved instead of guessed (spec: data.md,
+Append 5).
 """
 
 from __future__ import annotations
@@ -35,8 +36,18 @@ BATCH_ITEMS: Final = 256
 """Items in one call: more gave no throughput and made every wait longer."""
 WAITING_ITEMS: Final = 8192
 """Items that may wait for one lane; above it the process is overloaded and says so."""
+HELD_UP_SECONDS: Final = 0.1
+"""A batch that takes longer than any usual one is likely to wait for a lock."""
 _RETRY_SECONDS: Final = 0.1
 """Pause between two attempts to reach a database that is away."""
+_RETRIED: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # when the connection ends while the driver looks up types
+    asyncpg.PostgresError,
+)
+"""After these a batch is sent again, and asks by key what has become of it."""
 _MISFITS: Final = frozenset({MISFIT, "23505", "55P03"})
 """SQLSTATEs after which each item gets its own verdict: misfit, repeated key, lock timeout."""
 
@@ -45,11 +56,16 @@ Committed = Callable[[Sequence[tuple[Item, Appended]]], None]
 
 
 class Appender:
-    """Takes items from all callers of this process and gives each its verdict."""
+    """Takes items from all callers of this process and gives each its verdict.
+
+    A batch costs as much by itself as dozens of items, so the first lane takes all that it can and
+    the others what is too much for it, or what comes while it waits for somebody's lock.
+    """
 
     def __init__(self, database: Database, settings: Settings, committed: Committed) -> None:
+        self._pins: dict[str, _Pin] = {}
         self._lanes = [
-            _Lane(database, settings.request_seconds, committed)
+            _Lane(database, settings.request_seconds, committed, self._settled)
             for _ in range(settings.append_lanes)
         ]
 
@@ -64,25 +80,60 @@ class Appender:
 
     def submit(self, item: Item) -> None:
         """Queue one item. Its `done` is called later, also for every failure."""
-        self._lanes[hash(item.thread) % len(self._lanes)].submit(item)
+        now = asyncio.get_running_loop().time()
+        pin = self._pins.get(item.thread)
+        if pin is None:
+            pin = self._pins[item.thread] = _Pin(self._free(now))
+        pin.items += 1
+        pin.lane.submit(item, now)
+
+    def _free(self, now: float) -> _Lane:
+        for lane in self._lanes:
+            if lane.has_room(now):
+                return lane
+        return min(self._lanes, key=attrgetter("waiting"))
+
+    def _settled(self, item: Item) -> None:
+        pin = self._pins[item.thread]
+        pin.items -= 1
+        if not pin.items:
+            del self._pins[item.thread]
 
     def waiting(self) -> int:
         """Items without verdict, for metrics."""
         return sum(lane.waiting for lane in self._lanes)
 
 
+class _Pin:
+    """The lane of a thread, for as long as some of its items have no verdict."""
+
+    __slots__ = ("items", "lane")
+
+    def __init__(self, lane: _Lane) -> None:
+        self.lane = lane
+        self.items = 0
+
+
 class _Lane:
     """One connection that writes one batch after another."""
 
-    def __init__(self, database: Database, seconds: float, committed: Committed) -> None:
+    def __init__(
+        self,
+        database: Database,
+        seconds: float,
+        committed: Committed,
+        settled: Callable[[Item], None],
+    ) -> None:
         self._database = database
         self._seconds = seconds
         self._committed = committed
+        self._settled = settled
         self._queue: deque[tuple[float, Item]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._connection: asyncpg.Connection[Any] | None = None
+        self._busy_since: float | None = None
         self.waiting = 0
 
     def start(self) -> None:
@@ -94,12 +145,17 @@ class _Lane:
         if self._task is not None:
             await self._task
 
-    def submit(self, item: Item) -> None:
-        if self._closing or len(self._queue) >= WAITING_ITEMS:
-            item.done(Unavailable("Too many appends are waiting."))
-            return
+    def has_room(self, now: float) -> bool:
+        """Whether one more item will be in the next batch, and that will be soon."""
+        is_held_up = self._busy_since is not None and now - self._busy_since > HELD_UP_SECONDS
+        return len(self._queue) < BATCH_ITEMS and not is_held_up
+
+    def submit(self, item: Item, now: float) -> None:
         self.waiting += 1
-        self._queue.append((asyncio.get_running_loop().time() + self._seconds, item))
+        if self._closing or len(self._queue) >= WAITING_ITEMS:
+            self._answer([item], [Unavailable("Too many appends are waiting.")])
+            return
+        self._queue.append((now + self._seconds, item))
         self._wake.set()
 
     async def _run(self) -> None:
@@ -118,14 +174,17 @@ class _Lane:
 
     async def _write(self, items: list[Item], deadline: float) -> None:
         items.sort(key=attrgetter("tenant", "thread"))  # stable: a thread keeps its order
+        loop = asyncio.get_running_loop()
+        self._busy_since = loop.time()
         try:
             verdicts = await self._attempt(items, deadline)
         except Exception:  # noqa: BLE001 - whatever it is, every item must get an answer
             _log.exception("append.failed", items=len(items))
             self._drop_connection()
             verdicts = [ThreadkeepError() for _ in items]
-        self.waiting -= len(items)
-        self._answer(items, verdicts)
+        self._busy_since = None
+        # In the next turn, so that the database has the next batch before this one is answered.
+        loop.call_soon(self._answer, items, verdicts)
 
     async def _attempt(self, items: list[Item], deadline: float) -> Sequence[Verdict]:
         loop = asyncio.get_running_loop()
@@ -136,7 +195,7 @@ class _Lane:
                 async with asyncio.timeout(max(left, 0.0)):
                     connection = await self._connected()
                     return await self._send(connection, items, one_by_one=one_by_one)
-            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as exc:
+            except _RETRIED as exc:
                 self._drop_connection()
                 _log.warning("append.retry", items=len(items), error=type(exc).__name__)
                 if loop.time() + _RETRY_SECONDS >= deadline:
@@ -169,6 +228,9 @@ class _Lane:
                 connection.terminate()
 
     def _answer(self, items: Sequence[Item], verdicts: Sequence[Verdict]) -> None:
+        self.waiting -= len(items)
+        for item in items:
+            self._settled(item)
         grown = [
             (item, verdict)
             for item, verdict in zip(items, verdicts, strict=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tests.support.postgres import Database, superuser
+from tests.support.waiting import until
 from threadkeep.embedded.postgres import PostgresServer
 from threadkeep.errors import ThreadkeepError, Unavailable
 from threadkeep.storage.appends import Appended
@@ -19,6 +20,10 @@ from .lanes import Lanes, lanes_on
 
 WRITERS = 16
 THREADS = 8
+BETWEEN = 40
+"""Appends that are acknowledged before the next disturbance, however slow the machine is."""
+
+Grow = Callable[[], Awaitable[None]]
 
 
 @dataclass
@@ -43,10 +48,10 @@ class Ledger:
 async def test_killed_connections_lose_and_repeat_nothing(database: Database) -> None:
     """Every server process of the appender is ended 25 times while it commits."""
 
-    async def disturb() -> None:
+    async def disturb(grow: Grow) -> None:
         async with superuser(database.superuser_url) as connection:
             for _ in range(25):
-                await asyncio.sleep(0.05)  # load in between, not a wait for something
+                await grow()
                 await connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE usename = 'threadkeep_app' AND datname = current_database()"
@@ -61,9 +66,9 @@ async def test_a_killed_server_loses_and_repeats_nothing(
 ) -> None:
     """The whole server is killed with SIGKILL and started again, three times."""
 
-    async def disturb() -> None:
+    async def disturb(grow: Grow) -> None:
         for _ in range(3):
-            await asyncio.sleep(0.3)  # load in between, not a wait for something
+            await grow()
             await asyncio.to_thread(crash_server.kill)
             await asyncio.to_thread(crash_server.start)
 
@@ -71,7 +76,7 @@ async def test_a_killed_server_loses_and_repeats_nothing(
         await _compare_under_load(lanes, disturb)
 
 
-async def _compare_under_load(lanes: Lanes, disturb: Callable[[], Awaitable[None]]) -> None:
+async def _compare_under_load(lanes: Lanes, disturb: Callable[[Grow], Awaitable[None]]) -> None:
     threads = [await lanes.thread() for _ in range(THREADS)]
     ledgers = {thread: Ledger() for thread in threads}
     over = asyncio.Event()
@@ -84,13 +89,22 @@ async def _compare_under_load(lanes: Lanes, disturb: Callable[[], Awaitable[None
             text = f"{writer}-{number}"
             ledgers[thread].note(text, await lanes.append(thread, text))
 
+    def acknowledged() -> int:
+        return sum(len(ledger.acknowledged) for ledger in ledgers.values())
+
+    async def grow() -> None:
+        wanted = acknowledged() + BETWEEN
+        await until(lambda: acknowledged() >= wanted, 30.0)
+
     async def finish() -> None:
-        await disturb()
-        over.set()
+        try:
+            await disturb(grow)
+        finally:
+            over.set()
 
     await asyncio.gather(finish(), *(write(n) for n in range(WRITERS)))
 
-    assert sum(len(ledger.acknowledged) for ledger in ledgers.values()) > 100
+    assert acknowledged() > 100
     for thread, ledger in ledgers.items():
         _compare(ledger, [(seq, _text(body)) for seq, body in await lanes.log(thread)])
 

@@ -13,6 +13,7 @@ from tests.support.seeds import set_state
 from threadkeep.domain import ids
 from threadkeep.errors import Conflict, Gone, IdempotencyMismatch, NotFound, Unavailable
 from threadkeep.storage import entries
+from threadkeep.storage.appender import BATCH_ITEMS, HELD_UP_SECONDS
 from threadkeep.storage.appends import Appended
 
 from .lanes import lanes_on
@@ -170,3 +171,36 @@ async def test_the_log_refuses_to_be_rewritten_by_the_application(database: Data
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
+
+
+async def test_a_held_up_lane_leaves_other_threads_to_the_next(database: Database) -> None:
+    """What comes while a batch waits for somebody's lock does not wait with it."""
+    async with lanes_on(database) as lanes:
+        held, free = await lanes.thread(), await lanes.thread()
+        async with superuser(database.superuser_url) as connection, connection.transaction():
+            await connection.execute("SELECT FROM heads WHERE thread_id = $1 FOR UPDATE", held)
+            waiting = asyncio.ensure_future(lanes.append(held, "no"))
+            await asyncio.sleep(HELD_UP_SECONDS * 2)
+
+            verdict = await lanes.append(free, "yes")
+
+            assert isinstance(verdict, Appended)
+            assert not waiting.done()
+        await waiting
+
+
+async def test_threads_keep_their_order_when_more_than_one_lane_is_filled(
+    database: Database,
+) -> None:
+    async with lanes_on(database) as lanes:
+        threads = [await lanes.thread() for _ in range(5)]
+        count = 4 * BATCH_ITEMS
+
+        verdicts = await asyncio.gather(
+            *(lanes.append(threads[n % 5], f"{n}") for n in range(count))
+        )
+
+        for at, thread in enumerate(threads):
+            seqs = [v.first_seq for v in verdicts[at::5] if isinstance(v, Appended)]
+            assert seqs == [*range(1, len(range(at, count, 5)) + 1)]
+            assert len(await lanes.log(thread)) == len(seqs)
