@@ -48,6 +48,9 @@ from threadkeep.web.routes import TABLE, add_routes
 
 LEAST_SECONDS: Final = 1.0
 """Time of a drain without sockets: answers meanwhile tell their clients to go elsewhere."""
+GARBAGE: Final = (5000, 20, 20)
+"""Objects, and younger collections, between two collections. Python's 700 are made by a few
+requests at once, which are then looked through although none of them is garbage."""
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -87,6 +90,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         await _running(app[LIVE], stack)
         gc.collect()
         gc.freeze()  # what lives as long as the process is never looked at again
+        gc.set_threshold(*GARBAGE)
         stack.callback(REQUESTS.flush)
         yield
 
