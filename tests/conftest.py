@@ -54,6 +54,18 @@ for _secret in ("THREADKEEP_TEST_PLATFORM_KEY", "THREADKEEP_TEST_ADMIN_DSN"):
 
 
 @pytest.fixture(scope="session")
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Shows at once what takes minutes."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(text, flush=True)
+
+    return say
+
+
+@pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
     """A private folder whose path leaves room for the names of Unix sockets."""
     folder = Path(tempfile.mkdtemp(prefix="tk-", dir="/tmp"))

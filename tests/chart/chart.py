@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from ..cluster.local import build, machine
 from ..support import resources
 
 ROOT: Final = Path(__file__).parents[2]
@@ -21,6 +22,8 @@ CONFIGURATIONS: Final = sorted(path.stem for path in (CHART / "ci").glob("*-valu
 RELEASE: Final = "tk"
 NAMESPACE: Final = "somewhere"
 KUBERNETES: Final = "1.35"
+
+_NAMES: Final = ("helm", "helm3")
 
 Object = dict[str, Any]
 
@@ -72,15 +75,17 @@ def _objects(helm: Helm, arguments: tuple[str, ...]) -> list[Object]:
     return found
 
 
-def find(major: int) -> Helm:
-    """Helm of a major version; the test ends where it is missing."""
-    name = "helm" if major == 4 else "helm3"
-    built = Path.home() / ".cache" / "threadkeep" / "bin" / name
-    given = os.environ.get(f"THREADKEEP_TEST_HELM{major}")
-    candidates = (given, str(built), shutil.which(name), shutil.which("helm"))
+def find(major: int, say: Callable[[str], None]) -> Helm:
+    """Helm of a major version, built if need be; the test ends where that cannot be."""
+    program = build.HELM if major == 4 else build.HELM_3
+    candidates = (os.environ.get(f"THREADKEEP_TEST_HELM{major}"), *map(shutil.which, _NAMES))
+    lacking = machine.lacks_go()
+    if lacking is None:
+        build.one(program, say)
+        candidates = (str(program.path),)
     found = [each for each in candidates if each and _is_version(each, major)]
     if not found:
-        resources.missing("helm", f"Helm {major} is not here; `make cluster-up` builds it")
+        resources.missing("helm", f"there is no Helm {major} on PATH, and {lacking}")
     return Helm(major, found[0])
 
 

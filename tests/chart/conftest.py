@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from . import chart
 from .chart import CONFIGURATIONS, Helm, Object
 
 
+@pytest.fixture(scope="session")
+def helms(say: Callable[[str], None]) -> dict[int, Helm]:
+    """Both, by their major version."""
+    return {major: chart.find(major, say) for major in (3, 4)}
+
+
 @pytest.fixture(scope="session", params=[3, 4], ids=["helm3", "helm4"])
-def each_helm(request: pytest.FixtureRequest) -> Helm:
-    """Both, one after the other."""
-    return chart.find(request.param)
+def each_helm(helms: dict[int, Helm], request: pytest.FixtureRequest) -> Helm:
+    """One after the other."""
+    return helms[request.param]
 
 
 @pytest.fixture(scope="session")
-def helm() -> Helm:
+def helm(helms: dict[int, Helm]) -> Helm:
     """The newer one."""
-    return chart.find(4)
+    return helms[4]
 
 
 @pytest.fixture(scope="session", params=CONFIGURATIONS)

@@ -13,6 +13,7 @@ from .programs import Program
 
 _TESTS = Path(__file__).parent.parent
 _FOLDERS = frozenset({"unit", "integration", "chart", "scenarios", "bench", "cluster"})
+_LAST = ((1, "chart"), (2, "cluster"))
 _UNIT_SECONDS = 2.0
 _CLUSTER_SECONDS = 300.0
 
@@ -38,10 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
         if folder == "unit" and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_UNIT_SECONDS))
-        if folder == "cluster" and item.get_closest_marker("timeout") is None:
+        if folder in {"chart", "cluster"} and item.get_closest_marker("timeout") is None:
             # The cluster that the first of them starts has time limits of its own.
             item.add_marker(pytest.mark.timeout(_CLUSTER_SECONDS, func_only=True))
-    items.sort(key=lambda item: item.get_closest_marker("cluster") is not None)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """What needs programs that are being built waits for the rest; the cluster needs the most."""
+    return next((n for n, mark in _LAST if item.get_closest_marker(mark) is not None), 0)
 
 
 @pytest.hookimpl(wrapper=True)

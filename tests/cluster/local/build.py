@@ -92,13 +92,18 @@ PROGRAMS = (
 
 def everything(say: Say) -> None:
     """Build what is missing or changed. The first time takes ten minutes on two processors."""
-    places.BUILT.mkdir(parents=True, exist_ok=True)
     for program in PROGRAMS:
-        if not program.path.exists():
-            with _alone(program, say):
-                if not program.path.exists():
-                    _build(program, say)
-        _link(program)
+        one(program, say)
+
+
+def one(program: Program, say: Say) -> None:
+    """The same for one program."""
+    places.BUILT.mkdir(parents=True, exist_ok=True)
+    if not program.path.exists():
+        with _alone(program, say):
+            if not program.path.exists():
+                _build(program, say)
+    _link(program)
 
 
 def _build(program: Program, say: Say) -> None:

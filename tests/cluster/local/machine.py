@@ -36,6 +36,11 @@ def lacks() -> str | None:
         missing.add("containernetworking-plugins")
     if missing:
         return f"apt-get install {' '.join(sorted(missing))}"
+    return lacks_go()
+
+
+def lacks_go() -> str | None:
+    """Why its programs cannot be built here, or None when they can."""
     if _go_version() < _GO:
         return f"it is built with Go {'.'.join(map(str, _GO))} or newer, which is not on PATH"
     return None
