@@ -18,7 +18,7 @@ from threadkeep.services.journal import event
 from ...support.postgres import Database, superuser
 from ...support.seeds import set_state
 from ...support.waiting import until
-from .processes import MemorySink, Process, principal_of, process_on, thread_of
+from .processes import WITHIN, MemorySink, Process, principal_of, process_on, thread_of
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ async def test_a_purged_thread_ends_its_subscriptions(
     sink = await pair[0].subscribe(ann, thread)
     async with superuser(database.superuser_url) as connection:
         await connection.execute("DELETE FROM heads WHERE thread_id = $1", thread)
-    ends = await until(lambda: sink.ends, 2.5)
+    ends = await until(lambda: sink.ends, WITHIN)
 
     assert isinstance(ends[0], NotFound)
     assert pair[0].delivery.counts.subscriptions == 0

@@ -13,7 +13,7 @@ from threadkeep.errors import ThreadkeepError
 from ...support.postgres import Database, superuser
 from ...support.redis import RedisServer
 from ...support.waiting import until
-from .processes import Process, principal_of, process_on, thread_of
+from .processes import WITHIN, Process, principal_of, process_on, thread_of
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_a_lost_listening_connection_is_made_anew(
         assert ended >= 4
         wakeups = there.delivery.wakeups
         await until(lambda: wakeups.failures, 5, what="the loss")
-        await until(lambda: wakeups.is_connected and here.delivery.wakeups.is_connected, 5)
+        await until(lambda: wakeups.is_connected and here.delivery.wakeups.is_connected, WITHIN)
         repairs = there.delivery.counts.repairs
         for n in range(20):
             await here.append(ann, thread, f"message {n}")
@@ -89,7 +89,7 @@ async def test_a_restarted_redis_degrades_to_the_sweep_and_comes_back(
         for n in range(5):
             await here.append(ann, thread, f"by the sweep {n}")
         late = await there.subscribe(ann, await thread_of(database, ann))
-        await sink.reaches(6, 2.0)
+        await sink.reaches(6)
         assert late.joined
         assert there.delivery.counts.repairs > 0
         assert not there.delivery.wakeups.is_connected
@@ -138,7 +138,7 @@ async def test_only_the_needed_channels_are_heard(
         assert there.delivery.wakeups.received == 1
         there.delivery.leave(sink)
         await here.append(ann, thread, "the last one that is heard")
-        await until(lambda: there.delivery.wakeups.received == 2, 5)
+        await until(lambda: there.delivery.wakeups.received == 2, WITHIN)
         await here.append(ann, thread, "this is not")
         again = await there.subscribe(ann, thread)
         await here.append(ann, thread, "and this is again")

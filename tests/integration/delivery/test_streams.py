@@ -16,7 +16,7 @@ from threadkeep.services.journal import event
 
 from ...support.postgres import Database, superuser
 from ...support.waiting import until
-from .processes import Process, principal_of, process_on, thread_of
+from .processes import WITHIN, Process, principal_of, process_on, thread_of
 
 WORDS = "Grüße an alle 🌍 who read this while it is being written, one piece at a time. "
 
@@ -129,7 +129,7 @@ async def test_text_that_was_told_before_it_was_kept_leaves_no_hole(
 
     assert sink.texts == {speaker.public: "kept, "}
     await speaker.keep(len("kept, "), "told early, ")
-    await until(lambda: sink.texts == {speaker.public: speaker.text}, 2.5)
+    await until(lambda: sink.texts == {speaker.public: speaker.text}, WITHIN)
     await speaker.say("and on.", keep=False)
     assert sink.texts == {speaker.public: speaker.text}, "from now on without delay"
 
@@ -176,7 +176,7 @@ async def test_text_comes_without_any_wakeup(speaker: Speaker, database: Databas
     async with process_on(database, THREADKEEP_WAKEUPS="none") as deaf:
         sink = await deaf.subscribe(speaker.principal, speaker.thread)
         await speaker.say("unheard")
-        await until(lambda: sink.texts == {speaker.public: "unheard"}, 2.0)
+        await until(lambda: sink.texts == {speaker.public: "unheard"}, WITHIN)
 
 
 async def test_typing_reaches_the_users_other_connections_only(
@@ -191,7 +191,7 @@ async def test_typing_reaches_the_users_other_connections_only(
     assert other.frames == []
 
     pair[0].delivery.typing(ann, thread, but=own)
-    await until(lambda: remote.of_type("typing"), 2.5)
+    await until(lambda: remote.of_type("typing"), WITHIN)
     assert other.of_type("typing")[0]["payload"] == {"user_id": ann.owner}
     assert own.frames == []
     await asyncio.sleep(0)
