@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from threadkeep.domain.messages import Message
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import Unavailable
 from threadkeep.services.messages import Appended, Messages
 from threadkeep.services.probes import Probes
+from threadkeep.services.recent import Recent
 from threadkeep.web.websocket_session import Session
 
 from . import breaks, put
@@ -20,8 +22,14 @@ _HURRY_SECONDS = 1.0
 
 @breaks("write-behind")
 def write_behind() -> None:
-    """An append is acknowledged when it takes long, and whatever becomes of it."""
-    append = Messages.append
+    """An append is acknowledged when it takes long, and whatever becomes of it.
+
+    Who asks is remembered for a minute, or nobody would get as far while the database is away.
+    """
+    append, init = Messages.append, Recent.__init__
+
+    def lasting(self: Recent[Any, Any], **named: Any) -> None:
+        init(self, **(named | {"seconds": 60.0}))
 
     async def hasty(
         self: Messages, who: Principal, thread: str, batch: Sequence[Message], key: str | None
@@ -33,6 +41,7 @@ def write_behind() -> None:
             ids = ["0" * 32] * len(batch)
             return Appended(1_000_000, datetime.now(UTC), "0" * 16, ids)
 
+    put(Recent, "__init__", lasting)
     put(Messages, "append", hasty)
 
 

@@ -80,6 +80,7 @@ async def outage(how: How, faults: Faults, prober: Prober, seconds: float) -> No
         ago = await faults.start_database()
         ended = max(began, prober.now() - ago)
     prober.mark("back", at=ended)
+    assert prober.falsely_served(began, ended) == []
     await until(lambda: prober.served_since(ended), DOWNTIME_SECONDS, what="a served write")
     await until(lambda: prober.served_since(ended, "ready"), DOWNTIME_SECONDS, what="readiness")
 

@@ -6,14 +6,15 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+import httpx
 import pytest
 
 from ...support.waiting import until
-from ..callers import Caller, Json, Platform, Tenant
+from ..callers import Caller, Json, Platform, Refused, Tenant
 from ..figures import Figures
 from ..reporting.surroundings import ROOT
 from ..stage import Stage
@@ -83,21 +84,14 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
     steps = [{"think": "first"}, {"wait_ms": 2500}, {"say": "the only answer"}]
     await stage.operator.agent(tenant, "player", "scripted", steps=steps)
     user, other = tenant.user("ann"), tenant.user("ann", at=1)
-    runs: dict[str, str] = {}
-    for _ in range(RUNS):
-        thread = (await user.create())["id"]
-        body = {"agent": "player"}
-        # A connection each: one address may stand before several processes.
-        started = await user.ask(
-            "POST", f"/v1/threads/{thread}/runs", 201, json=body, headers={"Connection": "close"}
-        )
-        runs[started["run"]["id"]] = thread
-    for thread in runs.values():
-        await until(partial(has, other, thread, "agent_thinking"), what="the run in its middle")
+    runs = dict(await asyncio.gather(*(started(user) for _ in range(RUNS))))
+    waits = [until(partial(has, other, t, "agent_thinking"), 20) for t in runs.values()]
+    await asyncio.gather(*waits)
     await stage.faults.kill(0)
     killed = time.monotonic()
     for run in runs:
-        await until(partial(has_ended, other, run), RESUMED_SECONDS, what="the finished run")
+        finished = partial(unless_cut, partial(has_ended, other, run))
+        await until(finished, RESUMED_SECONDS, what="the finished run")
     seconds = time.monotonic() - killed
     logs = {run: await other.entries(thread) for run, thread in runs.items()}
     resumed = [run for run, log in logs.items() if "agent_resumed" in kinds(log)]
@@ -108,6 +102,14 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
         texts = [entry["payload"]["content"] for entry in log if entry["type"] == "message"]
         assert texts == ["the only answer"]
     figures.record("all finished after the kill of their process", seconds, "s", n=len(resumed))
+
+
+async def started(user: Caller) -> tuple[str, str]:
+    """(run, thread), over a connection of its own: an address may be that of several processes."""
+    thread: str = (await user.create())["id"]
+    path, body = f"/v1/threads/{thread}/runs", {"agent": "player"}
+    answer = await user.ask("POST", path, 201, json=body, headers={"Connection": "close"})
+    return answer["run"]["id"], thread
 
 
 @asynccontextmanager
@@ -148,6 +150,14 @@ async def has(user: Caller, thread: str, kind: str) -> bool:
 async def has_ended(user: Caller, run: str) -> bool:
     """Whether the run has come to its end."""
     return bool((await user.ask("GET", f"/v1/runs/{run}", 200))["status"] == "completed")
+
+
+async def unless_cut(ask: Callable[[], Awaitable[bool]]) -> bool:
+    """An answer; none while the connection led to the process that was killed."""
+    try:
+        return await ask()
+    except (httpx.TransportError, Refused):
+        return False
 
 
 def kinds(log: list[Json]) -> list[str]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 _WIDTH: Final = 640
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 24, 34
 _HEIGHT: Final = 220
 _COLOURS: Final = ("#1f6feb", "#bf5600", "#1a7f37", "#8250df", "#a40e26", "#57606a")
 _WIDE: Final = 50
@@ -112,7 +112,7 @@ def _grid(top: float, down: Scale, unit: str) -> Iterator[str]:
         ends = f'x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
         yield f'<line {ends} stroke="#d8dee4"/>'
         yield _text(_LEFT - 6, y + 4, f"{value:,.4g}", "end")
-    yield _text(4, _TOP + 2, unit)
+    yield _text(_LEFT - 6, 12, unit, "end")
 
 
 def _across(xs: Sequence[float]) -> Scale:
