@@ -71,6 +71,7 @@ class Audit:
         self._minute = self._now()
         self._dropped = 0
         self._stopping = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -115,14 +116,15 @@ class Audit:
 
     async def flush(self) -> None:
         """Write what is new; `Unavailable` when the database does not take it, which keeps it."""
-        while self._fresh:
-            facts = list(islice(self._fresh.items(), _ROWS))
-            rows = [self._row(fact, count) for fact, count in facts]
-            written = await self._write(rows)
-            for (fact, count), row in zip(facts, rows, strict=True):
-                # What is left was counted meanwhile, or another process wrote the row before.
-                left = self._fresh.pop(fact) - (count if row.id in written else 0)
-                self._seen[fact] = self._seen.get(fact, 0) + left
+        async with self._writing:  # two at once would count the same rows twice
+            while self._fresh:
+                facts = list(islice(self._fresh.items(), _ROWS))
+                rows = [self._row(fact, count) for fact, count in facts]
+                written = await self._write(rows)
+                for (fact, count), row in zip(facts, rows, strict=True):
+                    # What is left was counted meanwhile, or another process wrote the row before.
+                    left = self._fresh.pop(fact) - (count if row.id in written else 0)
+                    self._seen[fact] = self._seen.get(fact, 0) + left
 
     def _count(
         self,
