@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from . import places
 from .failures import ClusterError, tail
@@ -110,7 +111,7 @@ def _build(program: Program, say: Say) -> None:
     say(f"Building {program.name} ...")
     built = program.path
     made = built.with_suffix(".new")
-    log = places.BUILT / f"{program.name}.log"
+    log = _log(program)
     command = (
         *("nice", "-n", "5", "go", "build", "-v", "-trimpath", "-buildvcs=false"),
         *("-ldflags", " ".join(("-s", "-w", *program.flags)), "-o", str(made), program.package),
@@ -125,7 +126,7 @@ def _build(program: Program, say: Say) -> None:
             stderr=output,
             env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
         )
-        _follow(process, program, log, say)
+        _follow(process, program, say)
     if process.returncode != 0:
         raise ClusterError(f"building {program.name} failed:\n{tail(log)}")
     made.rename(built)
@@ -133,15 +134,35 @@ def _build(program: Program, say: Say) -> None:
     say(f"Built {program.name} in {time.monotonic() - started:.0f} s.")
 
 
-def _follow(process: subprocess.Popen[bytes], program: Program, log: Path, say: Say) -> None:
-    started = spoken = time.monotonic()
+class _Progress:
+    """Says now and then how far a build is, whoever does it."""
+
+    def __init__(self, program: Program, say: Say) -> None:
+        self._program = program
+        self._say = say
+        self._started = self._spoken = time.monotonic()
+
+    def pause(self) -> None:
+        """Wait a moment; speak if it is time to."""
+        time.sleep(_PAUSE)
+        now = time.monotonic()
+        if now - self._spoken > _PROGRESS_SECONDS:
+            self._spoken = now
+            log = _log(self._program)
+            count = log.read_bytes().count(b"\n") if log.exists() else 0
+            seconds = now - self._started
+            self._say(f"  {self._program.name}: {count} packages after {seconds:.0f} s")
+
+
+def _log(program: Program) -> Path:
+    return places.BUILT / f"{program.name}.log"
+
+
+def _follow(process: subprocess.Popen[bytes], program: Program, say: Say) -> None:
+    progress = _Progress(program, say)
     try:
         while process.poll() is None:
-            time.sleep(_PAUSE)
-            if time.monotonic() - spoken > _PROGRESS_SECONDS:
-                spoken = time.monotonic()
-                count = log.read_bytes().count(b"\n")
-                say(f"  {program.name}: {count} packages after {spoken - started:.0f} s")
+            progress.pause()
     finally:
         if process.poll() is None:
             process.terminate()
@@ -173,9 +194,18 @@ def _point(link: Path, target: str) -> None:
 @contextmanager
 def _alone(program: Program, say: Say) -> Iterator[None]:
     with (places.BUILT / f".{program.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(lock):
             say(f"Somebody else builds {program.name}; waiting ...")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            progress = _Progress(program, say)
+            while not _take(lock):
+                progress.pause()
         yield
+
+
+def _take(lock: IO[str]) -> bool:
+    """Take the lock if it is free; returns whether it was."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
