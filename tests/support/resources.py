@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 KINDS = (
-    *("postgres", "redis", "pgbouncer", "service", "chromium", "helm", "cluster"),
+    *("postgres", "redis", "pgbouncer", "service", "chromium", "helm", "images", "cluster"),
     *("admin_dsn", "faults", "database", "network"),
 )
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")  # not on everybody's PATH on Debian

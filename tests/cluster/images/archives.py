@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-_KEPT: Final = 3
-"""Archives of one image: of this checkout, of another, and of before the last change."""
+_KEPT: Final = 5
+"""Archives of one image: of several checkouts, and of before the last changes."""
 
 
 def give_names(archive: Path, named: Path, names: Sequence[str]) -> None:
