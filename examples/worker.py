@@ -4,102 +4,89 @@ THREADKEEP_URL=http://127.0.0.1:8080 THREADKEEP_API_KEY=tk_… python examples/w
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
 import uuid
 
-import aiohttp
+from threadkeep.client import Conflict, Threadkeep, ThreadkeepError
 
-NAME = f"words-{os.getpid()}"
 HEARTBEAT_SECONDS = 3.0
 STEP_SECONDS = float(os.environ.get("WORKER_STEP_SECONDS", "0.2"))
 
 
-class LostError(Exception):
-    """The run is another worker's now, or is to stop: whatever we know of it is void."""
+class Held:
+    """A claimed run. Every call shows the fence: `Conflict` tells that the run is another's now."""
 
+    def __init__(self, keep: Threadkeep, claim: dict) -> None:
+        self.keep, self.run, self.fence = keep, claim["run"], claim["fence"]
 
-async def call(session: aiohttp.ClientSession, path: str, body: dict) -> dict | None:
-    async with session.post(f"/v1/worker/{path}", json=body) as answer:
-        if answer.status == 409 and (await answer.json())["error"]["code"] == "stale_fence":
-            raise LostError(path)
-        answer.raise_for_status()
-        return await answer.json() if answer.status == 200 else None
+    async def call(self, what: str, **body: object) -> dict:
+        """Ask or tell something about the run."""
+        path = f"/v1/worker/runs/{self.run['id']}/{what}"
+        return await self.keep.call("POST", path, body={"fence": self.fence, **body})
 
-
-async def beat(session: aiohttp.ClientSession, run: str, fence: int) -> None:
-    """Keep the lease; 409 tells that it is lost."""
-    while True:
-        await asyncio.sleep(HEARTBEAT_SECONDS)
-        lease = await call(session, f"runs/{run}/heartbeat", {"fence": fence})
-        if lease["cancel_requested"]:
-            await call(session, f"runs/{run}/fail", {"fence": fence, "error": "Cancelled."})
-            raise LostError("cancelled")
-
-
-async def play(session: aiohttp.ClientSession, run: dict, fence: int) -> None:
-    """The work itself: say what is done, use a tool, stream a message, complete."""
-
-    async def write(kind: str, **payload: object) -> None:
-        event = {"type": kind, "payload": payload}
-        await call(session, f"runs/{run['id']}/events", {"fence": fence, "events": [event]})
+    async def write(self, kind: str, **payload: object) -> None:
+        """Add an event to the thread."""
+        await self.call("events", events=[{"type": kind, "payload": payload}])
         await asyncio.sleep(STEP_SECONDS)
 
-    content = run["message"]["payload"]["content"] if run["message"] else ""
-    tool = {"tool_name": "count_words", "call_id": f"count-{fence}"}
-    await write("agent_thinking", thought="Counting words.", progress_percentage=30)
-    await write("tool_executing", tool_input={"text": content}, **tool)
+    async def beat(self) -> None:
+        """Keep the lease until the run is cancelled."""
+        lease = await self.call("heartbeat")
+        while not lease["cancel_requested"]:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            lease = await self.call("heartbeat")
+        await self.call("fail", error="Cancelled.")
+
+
+async def work(held: Held) -> None:
+    """Say what is done, use a tool, stream a message, complete."""
+    content = held.run["message"]["payload"]["content"] if held.run["message"] else ""
+    tool = {"tool_name": "count_words", "call_id": f"count-{held.fence}"}
+    await held.write("agent_thinking", thought="Counting words.", progress_percentage=30)
+    await held.write("tool_executing", tool_input={"text": content}, **tool)
     words = len(str(content).split())
-    await write("tool_completed", call_id=tool["call_id"], results={"words": words})
+    await held.write("tool_completed", call_id=tool["call_id"], results={"words": words})
     text = f"Your message has {words} words."
     # The same id in every attempt: a message that is there already is not written twice.
-    message = f"msg_{uuid.uuid5(uuid.UUID(run['id'][4:]), 'answer').hex}"
+    message = f"msg_{uuid.uuid5(uuid.UUID(held.run['id'][4:]), 'answer').hex}"
     for start in range(0, len(text), 8):
-        await write("message_delta", message_id=message, offset=start, text=text[start : start + 8])
+        piece = text[start : start + 8]
+        await held.write("message_delta", message_id=message, offset=start, text=piece)
     last = {"message_id": message, "content": text}
-    body = {"fence": fence, "response": text, "message": last, "usage": {"words": words}}
-    await call(session, f"runs/{run['id']}/complete", body)
+    await held.call("complete", response=text, message=last, usage={"words": words})
 
 
-async def hold(session: aiohttp.ClientSession, claimed: dict) -> None:
+async def hold(held: Held) -> None:
     """Work and heartbeats side by side; the first to end ends both."""
-    run, fence = claimed["run"], claimed["fence"]
-    tasks = [
-        asyncio.ensure_future(play(session, run, fence)),
-        asyncio.ensure_future(beat(session, run["id"], fence)),
-    ]
+    tasks = [asyncio.ensure_future(work(held)), asyncio.ensure_future(held.beat())]
     done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
     try:
         done.pop().result()
-    except LostError as exc:
-        print(f"lost {run['id']}: {exc}", flush=True)
-    else:
-        print(f"done {run['id']}", flush=True)
+        print(f"done {held.run['id']}", flush=True)
+    except Conflict as exc:
+        print(f"lost {held.run['id']}: {exc}", flush=True)
 
 
 async def main(agents: list[str]) -> None:
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    headers = {"Authorization": f"Bearer {os.environ['THREADKEEP_API_KEY']}"}
-    timeout = aiohttp.ClientTimeout(total=40)
-    base = os.environ.get("THREADKEEP_URL", "http://127.0.0.1:8080")
-    wish = {"worker": NAME, "wait_seconds": 5} | ({"agents": agents} if agents else {})
-    async with aiohttp.ClientSession(base, headers=headers, timeout=timeout) as session:
+    url = os.environ.get("THREADKEEP_URL", "http://127.0.0.1:8080")
+    wish = {"worker": f"words-{os.getpid()}", "wait_seconds": 5}
+    if agents:
+        wish["agents"] = agents
+    async with Threadkeep(url, api_key=os.environ["THREADKEEP_API_KEY"]) as keep:
         while not stopping.is_set():
             try:
-                claimed = await call(session, "claim", wish)
-                if claimed:
-                    await hold(session, claimed)
-            except aiohttp.ClientError as exc:
+                if claim := await keep.call("POST", "/v1/worker/claim", body=wish):
+                    await hold(Held(keep, claim))
+            except ThreadkeepError as exc:
                 print(f"trying again: {exc!r}", flush=True)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), 1)
 
 
 if __name__ == "__main__":
