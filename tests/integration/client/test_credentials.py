@@ -66,7 +66,7 @@ async def test_a_token_that_is_refused_again_and_again_ends_the_subscription(
 
 
 async def test_who_gives_tokens_may_be_away_for_a_while(tenant: DemoTenant, thread: Thread) -> None:
-    away = OSError("the identity provider is away")
+    away = RuntimeError("the identity provider is away")
     tokens = Tokens(away, away, tenant.token("ann"))
     async with Threadkeep(tenant.url, token=tokens) as reader:
         assert seqs(await up_to(reader.subscribe(thread), 1)) == [1]
