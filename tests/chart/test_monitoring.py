@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import jsonschema_rs
 import promql_parser
 import pytest
 import yaml
@@ -80,6 +82,17 @@ async def test_the_service_has_every_metric_that_is_asked_for(
 
     assert len(wanted) > 15
     assert wanted - await exported(service_url) - OF_PROMETHEUS == set()
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule"])
+def test_the_prometheus_operator_knows_every_field(monitored: list[Object], kind: str) -> None:
+    path = Path(__file__).parent / "data" / f"{kind}.json"
+    schema = jsonschema_rs.validator_for(json.loads(path.read_text("utf-8")))
+    found = only(monitored, kind)
+
+    schema.validate(found)
+    with pytest.raises(jsonschema_rs.ValidationError, match="intervall"):
+        schema.validate(found | {"spec": found["spec"] | {"intervall": "15s"}})
 
 
 def test_alerts_are_about_this_installation_alone(monitored: list[Object]) -> None:
