@@ -71,7 +71,7 @@ async def outage(how: How, faults: Faults, prober: Prober, seconds: float) -> No
         DETECTION_SECONDS,
         what="a refusal",
     )
-    if not faults.is_healing:
+    if how == "blocked" or not faults.is_healing:
         await asyncio.sleep(began + seconds - prober.now())
     ended = prober.now()
     if how == "blocked":
