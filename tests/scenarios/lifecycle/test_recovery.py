@@ -25,6 +25,7 @@ pytestmark = [
 ]
 
 RUNS = 8
+WORK_SECONDS = 6
 FOUND_SECONDS = 15.0
 RESUMED_SECONDS = 30.0
 CHECKPOINT = {"conversation_step": "data_analysis", "partial_results": {"cost_identified": 5000}}
@@ -81,7 +82,8 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
 ) -> None:
     """The agent is the service's own; the process that holds most runs is killed in the middle."""
     tenant = await stage.operator.tenant()
-    steps = [{"think": "first"}, {"wait_ms": 2500}, {"say": "the only answer"}]
+    # So long that a pod's end, which takes a moment, comes in the middle of it.
+    steps = [{"think": "first"}, {"wait_ms": 1000 * WORK_SECONDS}, {"say": "the only answer"}]
     await stage.operator.agent(tenant, "player", "scripted", steps=steps)
     user, other = tenant.user("ann"), tenant.user("ann", at=1)
     runs = dict(await asyncio.gather(*(started(user) for _ in range(RUNS))))
@@ -91,7 +93,7 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
     killed = time.monotonic()
     for run in runs:
         finished = partial(unless_cut, partial(has_ended, other, run))
-        await until(finished, RESUMED_SECONDS, what="the finished run")
+        await until(finished, RESUMED_SECONDS + WORK_SECONDS, what="the finished run")
     seconds = time.monotonic() - killed
     logs = {run: await other.entries(thread) for run, thread in runs.items()}
     resumed = [run for run, log in logs.items() if "agent_resumed" in kinds(log)]
