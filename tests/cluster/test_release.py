@@ -31,6 +31,8 @@ Say = Callable[[str], None]
 THREADS = 6
 BEFORE = 100
 """Appends before and after the change that is made under load."""
+CRASHES = 8
+"""At most, until one of them meets a request."""
 POSTGRES = f"{FULL_NAME}-postgres-0"
 REVISION = ("psql", "-XAtc", "SELECT version_num FROM alembic_version", "threadkeep")
 
@@ -162,6 +164,23 @@ async def test_a_rollback_under_load_does_not_either(life: Life, figures: Figure
 
     assert await life.revision() == database
     _judge(load, figures)
+
+
+async def test_what_a_crash_costs_is_counted(life: Life, figures: Figures) -> None:
+    """The same clients meet failures where a pod does not drain: an update's zero is measured."""
+    await life.begin()
+
+    async with life.load() as load:
+        for _ in range(CRASHES):
+            if not load.failed_attempts:
+                await life.release.crash_a_pod()
+                await load.grown(BEFORE)
+
+    assert load.failed_attempts > 0
+    assert load.ledger.unknown == set()
+    figures.record("failed attempts", load.failed_attempts, n=load.appends)
+    figures.latencies("reconnect", load.reconnects)
+    print(*(each.text() for each in figures.all), load.ledger.failures, sep="\n")
 
 
 def _judge(load: Load, figures: Figures) -> None:
