@@ -83,5 +83,7 @@ class ClusterFaults(Faults):
         await self._pods.delete(victim, grace_seconds=grace_seconds)
 
     async def _is_whole_without(self, gone: str) -> bool:
-        pods = await self._pods.ready(SERVICE)
-        return len(pods) >= len(self._at_first) and all(pod.uid != gone for pod in pods)
+        pods = await self._pods.all(SERVICE)
+        ready = [pod for pod in pods if pod.is_ready and not pod.is_leaving]
+        # One that leaves still has its sockets.
+        return len(ready) >= len(self._at_first) and all(pod.uid != gone for pod in pods)
