@@ -16,6 +16,9 @@ class Proxy:
         self._upstream = url
         self.is_losing = False
         """While true the next answer of the server is swallowed and the connection cut."""
+        self.is_silent = False
+        """While true nothing of the server is passed on, and connections stay open: a network that
+        swallows what it carries."""
         self.lost = 0
         """Answers lost so far."""
         self._server: asyncio.Server | None = None
@@ -74,6 +77,8 @@ class Proxy:
             if self.is_losing:
                 self.lost += 1
                 return
+            if self.is_silent:
+                continue
             writer.write(data)
             await writer.drain()
 

@@ -70,7 +70,11 @@ def _sentence(exc: BaseException) -> str:
 
 
 class Database:
-    """The pool of one process. Every wait in here ends after `request_seconds` at the latest."""
+    """The pool of one process.
+
+    A caller has a connection and its first answer within `request_seconds`, or `Unavailable`;
+    each further statement may take as long.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -125,9 +129,10 @@ class Database:
 
     async def call(self, query: str, *args: Any) -> list[Record]:
         """One statement in one round trip, committed by itself."""
+        until = self._deadline()
         with wrap_errors():
-            async with self._acquire() as connection:
-                rows: list[Record] = await connection.fetch(query, *args)
+            async with self._acquire(until) as connection:
+                rows: list[Record] = await connection.fetch(query, *args, timeout=_left(until))
                 return rows
 
     async def write(self, query: str, *args: Any) -> list[Record]:
@@ -135,11 +140,13 @@ class Database:
 
         Where the answer is lost, `Unavailable` says that the outcome is unknown.
         """
+        until = self._deadline()
         with wrap_errors():
-            async with self._acquire() as connection:
+            async with self._acquire(until) as connection:
                 try:
-                    rows: list[Record] = await connection.fetch(query, *args)
+                    rows: list[Record] = await connection.fetch(query, *args, timeout=_left(until))
                 except _LOST as exc:
+                    connection.terminate()
                     raise Unavailable(None, outcome_unknown=True) from exc
                 return rows
 
@@ -173,29 +180,38 @@ class Database:
         readonly: bool = False,
     ) -> AsyncIterator[Connection]:
         """The same for a bare tenant and owner, such as configuration of a tenant (no owner)."""
+        until = self._deadline()
         with wrap_errors():
-            async with self._acquire() as connection:
+            async with self._acquire(until) as connection:
                 transaction = connection.transaction(isolation=isolation, readonly=readonly)
-                await transaction.start()
                 try:
-                    await connection.fetchval("SELECT set_principal($1, $2)", tenant, owner)
+                    async with asyncio.timeout_at(until):
+                        await transaction.start()
+                        await connection.fetchval("SELECT set_principal($1, $2)", tenant, owner)
                     yield connection
-                except BaseException:
-                    await _roll_back(connection, transaction)
+                except BaseException as exc:
+                    await _roll_back(connection, transaction, exc)
                     raise
-                await _commit(transaction, readonly=readonly)
+                await _commit(connection, transaction, readonly=readonly)
+
+    def _deadline(self) -> float:
+        """When a caller that begins now must have an answer, by the clock of the event loop."""
+        return asyncio.get_running_loop().time() + self._seconds
 
     @asynccontextmanager
-    async def _acquire(self) -> AsyncIterator[Connection]:
+    async def _acquire(self, until: float) -> AsyncIterator[Connection]:
         pool = self._pool
         if pool is None:
             raise Unavailable("The service is stopping.")
         try:
-            connection = await pool.acquire(timeout=self._seconds)
+            connection = await pool.acquire(timeout=_left(until))
         except TimeoutError as exc:
             raise Unavailable("All database connections are busy.") from exc
         try:
             yield connection
+        except _LOST:
+            connection.terminate()  # it would be waited for once more
+            raise
         finally:
             await pool.release(connection, timeout=self._seconds)
 
@@ -237,8 +253,16 @@ async def _no_reset(_connection: Any) -> None:
     """Principals are local to their transaction, so a released connection carries nothing over."""
 
 
-async def _roll_back(connection: Connection, transaction: Any) -> None:
+def _left(until: float) -> float:
+    """Seconds up to a deadline; never 0, which the driver takes for no limit."""
+    return max(0.001, until - asyncio.get_running_loop().time())
+
+
+async def _roll_back(connection: Connection, transaction: Any, exc: BaseException) -> None:
     if connection.is_closed():
+        return
+    if isinstance(exc, _LOST):  # the server rolls back what loses its connection
+        connection.terminate()
         return
     try:
         await transaction.rollback()
@@ -246,10 +270,12 @@ async def _roll_back(connection: Connection, transaction: Any) -> None:
         connection.terminate()
 
 
-async def _commit(transaction: Any, *, readonly: bool) -> None:
+async def _commit(connection: Connection, transaction: Any, *, readonly: bool) -> None:
     try:
         await transaction.commit()
     except _AWAY as exc:
+        if isinstance(exc, _LOST):
+            connection.terminate()
         raise Unavailable(None, outcome_unknown=not readonly) from exc
 
 

@@ -25,8 +25,8 @@ def one_connection() -> None:
     acquire = Database._acquire
 
     @asynccontextmanager
-    async def slow(self: Database) -> AsyncIterator[Connection]:
-        async with acquire(self) as connection:
+    async def slow(self: Database, until: float) -> AsyncIterator[Connection]:
+        async with acquire(self, until) as connection:
             await asyncio.sleep(0.02)
             yield connection
 
@@ -48,15 +48,15 @@ def leaky_pool() -> None:
     count = 0
 
     @asynccontextmanager
-    async def forgetful(self: Database) -> AsyncIterator[Connection]:
+    async def forgetful(self: Database, until: float) -> AsyncIterator[Connection]:
         nonlocal count
         count += 1
         if count % 50 == 0:
-            held = acquire(self)
+            held = acquire(self, until)
             taken.append(held)
             yield await held.__aenter__()
         else:
-            async with acquire(self) as connection:
+            async with acquire(self, until) as connection:
                 yield connection
 
     put(Database, "_acquire", forgetful)

@@ -1,0 +1,82 @@
+"""A network that swallows everything: no caller waits for several time limits in a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.support.postgres import Database
+from tests.support.proxy import proxied
+from threadkeep.errors import Unavailable
+from threadkeep.storage import database as storage
+
+from .lanes import lanes_on
+
+LIMIT = 2.0
+"""Seconds that a request may wait."""
+ROOM = 1.6
+"""Limits that may pass: two in a row are more."""
+
+Use = Callable[[storage.Database], Awaitable[object]]
+
+
+async def read(database: storage.Database) -> None:
+    await database.call("SELECT 1")
+
+
+async def write(database: storage.Database) -> None:
+    await database.write("SELECT 1")
+
+
+async def begin(database: storage.Database) -> None:
+    async with database.transaction_as(None, None):
+        pass
+
+
+@asynccontextmanager
+async def silenced(given: Database) -> AsyncIterator[storage.Database]:
+    """A pool whose server stopped answering after it had worked."""
+    limit = str(LIMIT)
+    async with (
+        proxied(given.app_url) as proxy,
+        lanes_on(replace(given, app_url=proxy.url), THREADKEEP_REQUEST_SECONDS=limit) as lanes,
+    ):
+        await read(lanes.database)
+        proxy.is_silent = True
+        yield lanes.database
+        proxy.is_silent = False
+
+
+@pytest.mark.parametrize("use", [read, write, begin])
+async def test_a_caller_waits_for_one_time_limit(use: Use, database: Database) -> None:
+    async with silenced(database) as pool:
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            await use(pool)
+
+        assert time.monotonic() - begun < ROOM * LIMIT
+
+
+async def test_a_statement_midway_costs_one_limit_too(database: Database) -> None:
+    """Neither the rollback nor the connection's return to the pool is waited for."""
+    limit = str(LIMIT)
+    async with (
+        proxied(database.app_url) as proxy,
+        lanes_on(replace(database, app_url=proxy.url), THREADKEEP_REQUEST_SECONDS=limit) as lanes,
+    ):
+        begun = 0.0
+
+        async def use() -> None:
+            nonlocal begun
+            async with lanes.database.transaction_as(None, None) as connection:
+                proxy.is_silent, begun = True, time.monotonic()
+                await connection.fetchval("SELECT 1")
+
+        with pytest.raises(Unavailable):
+            await use()
+
+        assert time.monotonic() - begun < ROOM * LIMIT
