@@ -132,12 +132,16 @@ class Release:
         listed: Any = self._core.list_namespaced_pod(self.namespace.name, label_selector=labels)
         return {each.metadata.name: each.metadata.uid for each in listed.items}
 
-    async def crash_a_pod(self) -> None:
-        """End the process of one pod at once: a second SIGTERM has it exit as it stands."""
+    async def crash_a_pod(self, number: int) -> None:
+        """End the process of one pod at once: a second SIGTERM has it exit as it stands.
+
+        Soon after the first: what drains for a while sends its callers elsewhere.
+        """
         labels = "app.kubernetes.io/component=service"
         pods = await self.namespace.until_ready(labels, 2)
-        command = "kill -TERM 1; sleep 0.2; kill -TERM 1"
-        await self.namespace.execute(pods[0].name, "sh", "-c", command)
+        command = "kill -TERM 1; sleep 0.05; kill -TERM 1"
+        names = sorted(pod.name for pod in pods)
+        await self.namespace.execute(names[number % len(names)], "sh", "-c", command)
 
     async def runs_only(self, image: str) -> None:
         """All pods of the service are of this build, and those before have drained and ended.

@@ -171,9 +171,9 @@ async def test_what_a_crash_costs_is_counted(life: Life, figures: Figures) -> No
     await life.begin()
 
     async with life.load() as load:
-        for _ in range(CRASHES):
+        for number in range(CRASHES):
             if not load.failed_attempts:
-                await life.release.crash_a_pod()
+                await life.release.crash_a_pod(number)  # in turn: restarts are delayed ever longer
                 await load.grown(BEFORE)
 
     assert load.failed_attempts > 0
