@@ -12,8 +12,8 @@ from .places import CACHE, LOGS
 from .recipes import BaseName
 
 BASES: Final[dict[BaseName, str]] = {
-    "debian": "docker.io/library/debian:trixie-slim",
-    "python": "docker.io/library/python:3.13-slim-trixie",
+    "debian": "debian:trixie-slim",
+    "python": "python:3.13-slim-trixie",
 }
 
 

@@ -19,10 +19,7 @@ SUITE: Final = "trixie"
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 CERTIFICATES_IN_BUILDS: Final = "/run/secrets/certificates"
 
-_DEFAULT_MIRRORS: Final = {
-    "debian": "http://deb.debian.org/debian",
-    "debian-security": "http://deb.debian.org/debian-security",
-}
+_ARCHIVES: Final = ("debian", "debian-security")
 _APT_OPTION: Final = re.compile(
     r'^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy|Retries)\b.* "[^"]+";$', re.MULTILINE
 )
@@ -63,9 +60,14 @@ def apt_settings() -> str:
 
 
 def debian_sources() -> list[str]:
-    """Lines of sources.list for the suite, from this machine's own mirrors."""
+    """Lines of sources.list for the suite, from this machine's own mirrors.
+
+    Empty where it has none: mmdebstrap then takes Debian's own.
+    """
     listed = answer("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
-    mirror = _DEFAULT_MIRRORS | dict(_mirrors((listed or "").split()))
+    mirror = dict(_mirrors((listed or "").split()))
+    if "debian" not in mirror:
+        return []
     return [
         f"deb [signed-by={KEYRING}] {mirror[archive]} {suite} main"
         for archive, suite in (
@@ -73,6 +75,7 @@ def debian_sources() -> list[str]:
             ("debian", f"{SUITE}-updates"),
             ("debian-security", f"{SUITE}-security"),
         )
+        if archive in mirror
     ]
 
 
@@ -107,7 +110,7 @@ def certificates(environ: Mapping[str, str]) -> Path | None:
 def _mirrors(addresses: Iterable[str]) -> Iterator[tuple[str, str]]:
     for address in addresses:
         bare = address.rstrip("/")
-        if (archive := bare.rpartition("/")[2]) in _DEFAULT_MIRRORS:
+        if (archive := bare.rpartition("/")[2]) in _ARCHIVES:
             yield archive, bare
 
 

@@ -46,25 +46,28 @@ def test_the_bundle_of_authorities_is_the_one_pip_uses(tmp_path: Path) -> None:
     assert sources.certificates(environ) == bundle
 
 
-@pytest.mark.parametrize(
-    ("listed", "expected"),
-    [
-        (None, "http://deb.debian.org/debian"),
-        ("http://mirror.example/debian/\nhttp://x.example/node", "http://mirror.example/debian"),
-    ],
-)
-def test_debian_comes_from_this_machines_mirror(
-    monkeypatch: pytest.MonkeyPatch, listed: str | None, expected: str
-) -> None:
+def test_debian_comes_from_this_machines_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = (
+        "http://mirror.example/debian/\nhttp://x.example/node\nhttp://s.example/debian-security"
+    )
     monkeypatch.setattr(sources, "answer", lambda *_: listed)
 
     lines = sources.debian_sources()
 
     assert [line.split()[2:] for line in lines] == [
-        [expected, "trixie", "main"],
-        [expected, "trixie-updates", "main"],
-        ["http://deb.debian.org/debian-security", "trixie-security", "main"],
+        ["http://mirror.example/debian", "trixie", "main"],
+        ["http://mirror.example/debian", "trixie-updates", "main"],
+        ["http://s.example/debian-security", "trixie-security", "main"],
     ]
+
+
+@pytest.mark.parametrize("listed", [None, "", "http://x.example/node"])
+def test_a_machine_without_mirrors_leaves_the_choice_to_the_builder(
+    monkeypatch: pytest.MonkeyPatch, listed: str | None
+) -> None:
+    monkeypatch.setattr(sources, "answer", lambda *_: listed)
+
+    assert sources.debian_sources() == []
 
 
 def test_of_apts_settings_only_those_about_fetching_are_handed_on(
