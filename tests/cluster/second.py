@@ -87,7 +87,11 @@ class Second:
         return subprocess.Popen(
             ("nsenter", f"--net=/run/netns/{self.name}", *command),
             cwd=_ROOT,
-            env={**os.environ, "THREADKEEP_CLUSTER": self.name},
+            env={
+                **os.environ,
+                "THREADKEEP_CLUSTER": self.name,
+                "PYTHONWARNINGS": "default::ResourceWarning",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

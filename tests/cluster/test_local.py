@@ -34,7 +34,9 @@ def other() -> Iterator[Second]:
 async def test_what_a_killed_cluster_left_is_cleaned_before_the_next_starts(
     other: Second, tmp_path: Path
 ) -> None:
-    assert other.command("up").returncode == 0
+    up = other.command("up")
+    assert up.returncode == 0
+    assert "ResourceWarning" not in up.stdout, "who started it still holds what outlives it"
     other.kubectl("create", "-f", "-", text=json.dumps(manifests.pod("server", "/serve")))
     other.kubectl("wait", "--for=condition=Ready", "pod/server", f"--timeout={_SECONDS:.0f}s")
     before = other.processes()

@@ -81,7 +81,7 @@ async def test_a_broken_service_makes_a_suite_fail(
     run = f"broken-{secrets.token_hex(3)}"
     await sabotage(release)
 
-    message = await ended(release, "integration", run, profile, wanted="Failed")
+    message = await ended(release, "integration", run, profile, only="key", wanted="Failed")
 
     assert message["exit_code"] == 1
     assert any("test_one_key_used_twenty_times" in test for test in message["failed"])
@@ -89,15 +89,19 @@ async def test_a_broken_service_makes_a_suite_fail(
 
 
 async def ended(
-    release: Release, suite: str, run: str, profile: str, *, wanted: str
+    release: Release, suite: str, run: str, profile: str, *, wanted: str, only: str = ""
 ) -> dict[str, Any]:
-    """Make a Job of a suite, as `kubectl create job --from` does; its last message."""
+    """Make a Job of a suite, as `kubectl create job --from` does; its last message.
+
+    With `only`, of the tests that this expression of pytest's selects.
+    """
     batch, name = client.BatchV1Api(release.cluster.api), release.namespace.name
     cron: Any = batch.read_namespaced_cron_job(f"{FULL_NAME}-{suite}", name)
     spec = cron.spec.job_template.spec
     for variable in spec.template.spec.containers[0].env:
         if variable.name == "THREADKEEP_TEST_PROFILE":
             variable.value = profile
+    spec.template.spec.containers[0].args += ["-k", only] if only else []
     metadata = client.V1ObjectMeta(name=run)
     batch.create_namespaced_job(name, client.V1Job(metadata=metadata, spec=spec))
 

@@ -92,14 +92,11 @@ def _launch() -> None:
     places.LOGS.mkdir(parents=True, exist_ok=True)
     places.STATE.chmod(0o755)
     places.RUN.mkdir(exist_ok=True, mode=0o711)
+    # It outlives this process, which may be a test run: `setsid --fork` gives it to init.
+    command = ("setsid", "--fork", sys.executable, "-m", f"{__package__}", "supervise")
     with (places.LOGS / "supervisor.log").open("ab") as log:
-        subprocess.Popen(
-            (sys.executable, "-m", f"{__package__}", "supervise"),
-            cwd=_ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+        subprocess.run(
+            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True
         )
     _wait(supervisor.is_alive, 30.0, "the supervisor did not start")
 
