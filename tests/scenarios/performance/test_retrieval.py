@@ -128,9 +128,10 @@ async def test_pages_are_read_by_an_index_and_no_further(
     tenant, admin_dsn = alone
     user, calls = tenant.user("ann"), 300
     thread = await filled(user, levels.thread_messages)
+    step = levels.thread_messages // 12  # so that each of ten pages is a whole one
     before = await settled(admin_dsn)
     for number in range(calls):
-        await page(user, thread, limit=10, after_seq=number % 50 * 8)
+        await page(user, thread, limit=10, after_seq=number % 10 * step)
         await page(user, thread, limit=10, backward="true")
 
     async def counted() -> dict[str, int] | None:
