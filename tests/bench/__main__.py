@@ -89,8 +89,7 @@ def _cpu(line: dict[str, Any]) -> Single:
 
 
 async def _singles(running: Stack, sizes: _Sizes) -> list[Single]:
-    if not await running.settled(_SETTLE_SECONDS):
-        _say("search is still taking in what the rounds appended")
+    await _settle(running)
     found: list[Single] = []
     for taken in (
         standing.idle_sockets(running, sizes.sockets),
@@ -105,6 +104,12 @@ async def _singles(running: Stack, sizes: _Sizes) -> list[Single]:
     return found
 
 
+async def _settle(running: Stack) -> None:
+    """Search goes on with what one line appended; the next line's figures are not to bear it."""
+    if not await running.settled(_SETTLE_SECONDS):
+        _say("search is still taking in what was appended before")
+
+
 async def _rounds(
     running: Stack, a: references.Reference, b: references.Reference, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
@@ -112,6 +117,7 @@ async def _rounds(
     for number in range(options.rounds):
         for case in CASES:
             _say(f"round {number + 1} of {options.rounds}: {case.name}")
+            await _settle(running)
             rate_a = await a.run(max(1, int(options.seconds / 2)))
             rate_b = await b.run(max(1, int(options.seconds / 2)))
             figures = await measure(running, case, options.seconds)

@@ -1,7 +1,8 @@
 """The projector keeps what is derived from the log: search, lists by activity.
 
 It follows hints, which may be lost, and sweeps over all threads for those. It never locks a head,
-so it cannot hold up an append. Any number of processes may run it: hints are taken with locks
+so it cannot hold up an append, and while appends wait it leaves most of the time to them: after a
+burst, search catches up. Any number of processes may run it: hints are taken with locks
 that others skip, and writing a portion twice changes nothing.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
@@ -22,7 +24,6 @@ from threadkeep.domain.entries import MESSAGE, THREAD_CREATED, THREAD_UPDATED
 from threadkeep.domain.events import ROLLED_BACK
 from threadkeep.errors import ThreadkeepError
 from threadkeep.logs import get_logger
-from threadkeep.settings import Settings
 from threadkeep.storage import search
 from threadkeep.storage.database import Database
 from threadkeep.storage.search import Grown, Projection, RolledBack, Row, Seen
@@ -45,6 +46,8 @@ _ENTRIES: Final = 512
 """Entries of one portion: about 50 ms of work."""
 _THREAD_BYTES: Final = 1024 * 1024
 """Bytes of one thread in one portion."""
+_YIELD: Final = 3.0
+"""While appends wait, it rests this many times as long as its last portion took."""
 _SLICE: Final = 16
 """Texts that are cut into words before others get their turn in the event loop."""
 _MARKED: Final = 100_000
@@ -62,14 +65,18 @@ class _Spoken(msgspec.Struct):
 class Projector:
     """Follows the log in the background of one process."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
-        del settings  # its pace depends on nothing that could be set
+    def __init__(self, database: Database) -> None:
         self._database = database
+        self._waiting: Callable[[], int] = _nobody
         self._marked: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.lag = 0.0
         """Seconds that the oldest hint had waited when it was taken last."""
+
+    def yield_to(self, waiting: Callable[[], int]) -> None:
+        """Rest between portions while `waiting()` is not 0."""
+        self._waiting = waiting
 
     def start(self) -> None:
         """Start to follow, and look once at everything."""
@@ -98,8 +105,12 @@ class Projector:
     async def drain(self) -> int:
         """Follow all hints that are there and not taken by others; how many threads grew."""
         total = 0
+        begun = time.monotonic()
         while portion := await self._portion():
             total += portion
+            if self._waiting():
+                await asyncio.sleep((time.monotonic() - begun) * _YIELD)
+            begun = time.monotonic()
         return total
 
     async def _follow(self) -> None:
@@ -224,3 +235,8 @@ def _title(entry: Grown, owner: str) -> Row | None:
 def _run_of(entry: Grown) -> str:
     run: str = msgspec.json.decode(entry.body or "{}")["run_id"]
     return run.removeprefix("run_")
+
+
+def _nobody() -> int:
+    """Before `yield_to` nobody has to be let first."""
+    return 0

@@ -80,7 +80,7 @@ async def test_unread_messages_are_counted_until_they_are_read(
     pair: list[Process], ann: Principal
 ) -> None:
     here, there = pair
-    projector = Projector(here.database, here.settings)
+    projector = Projector(here.database)
     projector.start()
     try:
         threads = threads_of(here)

@@ -57,7 +57,7 @@ class Library:
     async def index(self, thread: str) -> None:
         """Let the search know what a thread holds."""
         office = self.office
-        projector = Projector(office.desks[0].database, load(office.given.service_environment()))
+        projector = Projector(office.desks[0].database)
         projector.mark(office.tenant, thread)
         await projector.aclose()
         await projector.drain()

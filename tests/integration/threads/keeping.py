@@ -96,7 +96,7 @@ async def keeping_on(
     settings = load(given.service_environment() | changes)
     database = Database(settings)
     await database.open()
-    projector = Projector(database, settings)
+    projector = Projector(database)
     published: list[Entry] = []
     journal = Journal(database, lambda _, grown: published.extend(grown))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -181,6 +183,26 @@ async def test_a_long_thread_is_followed_in_portions(keeping: Keeping) -> None:
 
     assert await _behind(keeping) == 0
     assert await _rows(keeping, "SELECT count(*) FROM search") == [(1540,)]
+
+
+async def test_between_portions_it_rests_while_appends_wait(keeping: Keeping) -> None:
+    """Portions are compared with each other: every second one ends while nothing waits."""
+    thread = await keeping.thread()
+    for _ in range(60):
+        await keeping.say(thread.id, *["one of many texts"] * 100)
+    ends: list[float] = []
+
+    def waiting() -> int:
+        ends.append(time.monotonic())
+        return len(ends) % 2
+
+    keeping.projector.yield_to(waiting)
+    await keeping.catch_up()
+
+    pauses = [later - earlier for earlier, later in pairwise(ends)]
+    assert len(pauses) >= 10
+    assert sum(pauses[::2]) > 2 * sum(pauses[1::2])
+    assert await _behind(keeping) == 0
 
 
 async def test_every_kind_of_content_is_followed(keeping: Keeping) -> None:
