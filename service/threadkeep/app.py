@@ -20,8 +20,7 @@ from threadkeep.services.audit import Audit
 from threadkeep.services.audit_log import AuditLog
 from threadkeep.services.catalog import Services
 from threadkeep.services.credentials import Credentials
-from threadkeep.services.delivery import Delivery
-from threadkeep.services.feeds import Counts
+from threadkeep.services.delivery import Counts, Delivery
 from threadkeep.services.journal import Journal
 from threadkeep.services.messages import Messages
 from threadkeep.services.probes import Probes

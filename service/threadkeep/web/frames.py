@@ -12,7 +12,7 @@ from threadkeep.domain.entries import Cursor
 from threadkeep.domain.runs import run_object
 from threadkeep.domain.shapes import thread_object
 from threadkeep.domain.snapshots import Snapshot
-from threadkeep.services.frames import Frame
+from threadkeep.services.delivery import Frame
 
 _TEXT: Final = b"\x81"
 _CLOSE: Final = b"\x88"

@@ -14,8 +14,7 @@ from threadkeep.domain.entries import Cursor
 from threadkeep.domain.limits import QUEUE_BYTES
 from threadkeep.errors import Forbidden, NotAuthenticated, ThreadkeepError
 from threadkeep.logs import get_logger
-from threadkeep.services.frames import Frame
-from threadkeep.services.subscriptions import Subscription
+from threadkeep.services.delivery import Frame, Subscription
 from threadkeep.services.watches import DISABLED
 from threadkeep.web import bodies, frames
 from threadkeep.web import websocket_limits as limits

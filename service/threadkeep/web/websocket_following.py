@@ -5,7 +5,7 @@ from __future__ import annotations
 from threadkeep.domain import ids
 from threadkeep.domain.entries import Cursor
 from threadkeep.errors import InvalidRequest, TooMany
-from threadkeep.services.subscriptions import Subscription
+from threadkeep.services.delivery import Subscription
 from threadkeep.web import frames
 from threadkeep.web import websocket_commands as commands
 from threadkeep.web.websocket_session import Session

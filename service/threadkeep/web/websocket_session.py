@@ -13,9 +13,7 @@ from threadkeep.domain.principals import Principal
 from threadkeep.errors import NotFound, ThreadkeepError, TooMany
 from threadkeep.logs import get_logger
 from threadkeep.services.catalog import Services
-from threadkeep.services.frames import Frame
-from threadkeep.services.subscriptions import Subscription
-from threadkeep.services.user_feeds import UserSubscription
+from threadkeep.services.delivery import Frame, Subscription, UserSubscription
 from threadkeep.services.watches import DISABLED
 from threadkeep.web import frames
 from threadkeep.web import websocket_limits as limits

@@ -18,10 +18,8 @@ from threadkeep.domain import documents, messages
 from threadkeep.domain.entries import Cursor
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import ThreadkeepError
-from threadkeep.services.delivery import Delivery
-from threadkeep.services.frames import Frame
+from threadkeep.services.delivery import Delivery, Frame, Subscription
 from threadkeep.services.journal import Journal
-from threadkeep.services.subscriptions import Subscription
 from threadkeep.settings import Settings, load
 from threadkeep.storage import entries
 from threadkeep.storage.appender import Appender

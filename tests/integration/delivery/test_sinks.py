@@ -8,7 +8,7 @@ import pytest
 from typing_extensions import override
 
 from threadkeep.domain.principals import Principal
-from threadkeep.services.frames import Frame
+from threadkeep.services.delivery import Frame
 
 from ...support.postgres import Database
 from .processes import MemorySink, Process, principal_of, process_on, thread_of

@@ -12,10 +12,9 @@ from threadkeep.domain.events import TOOL_COMPLETED, Progress
 from threadkeep.domain.principals import Principal
 from threadkeep.domain.threads import Thread
 from threadkeep.errors import NotFound, ThreadkeepError
-from threadkeep.services import joins
-from threadkeep.services.feeds import Feed
-from threadkeep.services.frames import Frame
-from threadkeep.services.joins import Start, Verdict
+from threadkeep.services.delivery import Frame, joins
+from threadkeep.services.delivery.feeds import Feed
+from threadkeep.services.delivery.joins import Start, Verdict
 from threadkeep.services.journal import Journal, Writing
 from threadkeep.storage import entries as store
 from threadkeep.web import websocket_limits as limits

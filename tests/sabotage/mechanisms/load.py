@@ -9,7 +9,7 @@ from typing import Any
 
 from threadkeep.domain.messages import Message
 from threadkeep.domain.principals import Principal
-from threadkeep.services.feeds import Feed
+from threadkeep.services.delivery.feeds import Feed
 from threadkeep.services.messages import Messages, Page
 from threadkeep.storage.database import Connection, Database
 from threadkeep.web.websocket_session import Session

@@ -12,7 +12,7 @@ from threadkeep.logs import get_logger
 from threadkeep.storage import snapshots
 
 if TYPE_CHECKING:
-    from threadkeep.services.feeds import Feed
+    from threadkeep.services.delivery.feeds import Feed
 
 _log = get_logger(__name__)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from threadkeep.services.feeds import Feed, Stage
-from threadkeep.services.frames import Sink
-from threadkeep.services.subscriptions import Outlet
+from threadkeep.services.delivery.feeds import Feed, Stage
+from threadkeep.services.delivery.frames import Sink
+from threadkeep.services.delivery.subscriptions import Outlet
 from threadkeep.storage.wakeups import Wakeups
 
 

@@ -24,15 +24,15 @@ from threadkeep.domain.entries import (
     Entry,
 )
 from threadkeep.domain.principals import Principal
-from threadkeep.services.feeds import Counts, Feed, Stage
-from threadkeep.services.frames import Frame, Sink
-from threadkeep.services.joins import Start
-from threadkeep.services.registry import Registry
-from threadkeep.services.streams import Delta
-from threadkeep.services.subscriptions import Subscription
-from threadkeep.services.sweeps import Sweeps
-from threadkeep.services.tasks import Tasks
-from threadkeep.services.user_feeds import UserFeeds, UserSubscription
+from threadkeep.services.delivery.feeds import Counts, Feed, Stage
+from threadkeep.services.delivery.frames import Frame, Sink
+from threadkeep.services.delivery.joins import Start
+from threadkeep.services.delivery.registry import Registry
+from threadkeep.services.delivery.streams import Delta
+from threadkeep.services.delivery.subscriptions import Subscription
+from threadkeep.services.delivery.sweeps import Sweeps
+from threadkeep.services.delivery.tasks import Tasks
+from threadkeep.services.delivery.user_feeds import UserFeeds, UserSubscription
 from threadkeep.storage.appends import Appended, Item
 from threadkeep.storage.database import Database
 from threadkeep.storage.wakeups import STREAMING, TYPING, Wakeups

@@ -24,9 +24,9 @@ from threadkeep.domain.shapes import thread_object
 from threadkeep.domain.threads import DELETED
 from threadkeep.errors import Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services.feeds import Stage
-from threadkeep.services.frames import Frame
-from threadkeep.services.subscriptions import Outlet
+from threadkeep.services.delivery.feeds import Stage
+from threadkeep.services.delivery.frames import Frame
+from threadkeep.services.delivery.subscriptions import Outlet
 from threadkeep.storage import snapshots
 from threadkeep.storage.snapshots import Change, Watch
 

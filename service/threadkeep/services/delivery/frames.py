@@ -13,7 +13,7 @@ from threadkeep.domain.entries import Cursor, Entry
 from threadkeep.errors import ThreadkeepError
 
 if TYPE_CHECKING:
-    from threadkeep.services.subscriptions import Subscription
+    from threadkeep.services.delivery.subscriptions import Subscription
 
 
 class Frame:

@@ -17,7 +17,7 @@ import msgspec
 from threadkeep.domain import events, ids
 from threadkeep.domain.entries import MESSAGE, Entry
 from threadkeep.domain.snapshots import PartialMessage
-from threadkeep.services.frames import Frame
+from threadkeep.services.delivery.frames import Frame
 
 _FINISHED: Final = 64
 """Messages remembered as finished, so that a delta that comes too late is known as such."""

@@ -12,14 +12,14 @@ from threadkeep.domain.principals import Principal
 from threadkeep.domain.snapshots import Snapshot
 from threadkeep.errors import NotFound, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services import joins
-from threadkeep.services.feeds import Feed
-from threadkeep.services.frames import Frame, Sink, entry_frame
-from threadkeep.services.joins import Joined, Start, Verdict
+from threadkeep.services.delivery import joins
+from threadkeep.services.delivery.feeds import Feed
+from threadkeep.services.delivery.frames import Frame, Sink, entry_frame
+from threadkeep.services.delivery.joins import Joined, Start, Verdict
 from threadkeep.storage import snapshots
 
 if TYPE_CHECKING:
-    from threadkeep.services.user_feeds import UserSubscription
+    from threadkeep.services.delivery.user_feeds import UserSubscription
 
 _log = get_logger(__name__)
 

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Final
 from threadkeep.domain.entries import Entry
 from threadkeep.errors import NotFound, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services.frames import Frame, Sink, entry_frame
-from threadkeep.services.joins import Joined
-from threadkeep.services.streams import Delta, Streams, delta_frame
-from threadkeep.services.tasks import Tasks
-from threadkeep.services.texts import TextReader
+from threadkeep.services.delivery.frames import Frame, Sink, entry_frame
+from threadkeep.services.delivery.joins import Joined
+from threadkeep.services.delivery.streams import Delta, Streams, delta_frame
+from threadkeep.services.delivery.tasks import Tasks
+from threadkeep.services.delivery.texts import TextReader
 from threadkeep.storage import snapshots
 from threadkeep.storage.database import Database
 from threadkeep.storage.snapshots import CHUNK_ENTRIES, UNKNOWN
 
 if TYPE_CHECKING:
-    from threadkeep.services.subscriptions import Subscription
+    from threadkeep.services.delivery.subscriptions import Subscription
 
 _log = get_logger(__name__)
 
