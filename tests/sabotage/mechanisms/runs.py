@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threadkeep.services.leases import Leases
+from threadkeep.services.runs.leases import Leases
 
 from . import breaks, put
 

@@ -22,7 +22,7 @@ from threadkeep.errors import Conflict, Gone, IdempotencyMismatch, InvalidReques
 from threadkeep.services.journal import event
 from threadkeep.services.messages import idem_of
 from threadkeep.services.rates import Rates
-from threadkeep.services.runs_journal import RunJournal, RunWriting
+from threadkeep.services.runs.transactions import RunJournal, RunWriting
 from threadkeep.storage import runs as store
 from threadkeep.storage.database import Record
 

@@ -11,8 +11,8 @@ from threadkeep.domain.run_payloads import HolderEvent, RunMessage
 from threadkeep.domain.runs import Place, Run, Written
 from threadkeep.domain.threads import APPENDABLE
 from threadkeep.errors import Conflict, StaleFence
-from threadkeep.services.runs_journal import RunJournal, RunWriting
-from threadkeep.services.runs_scribe import Scribe
+from threadkeep.services.runs.scribe import Scribe
+from threadkeep.services.runs.transactions import RunJournal, RunWriting
 
 
 class Holders:

@@ -10,8 +10,8 @@ from threadkeep.domain.principals import Principal, system_principal
 from threadkeep.domain.runs import Place
 from threadkeep.errors import NotFound
 from threadkeep.services.journal import Journal, Writing
-from threadkeep.services.runs_scribe import Scribe
-from threadkeep.services.runs_waiting import Waiting
+from threadkeep.services.runs.scribe import Scribe
+from threadkeep.services.runs.waiting import Waiting
 from threadkeep.storage import runs as store
 from threadkeep.storage.entries import Head
 

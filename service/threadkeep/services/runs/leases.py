@@ -13,9 +13,9 @@ from threadkeep.domain.runs import Claimed, Lease, LeaseTimes, Place, Run
 from threadkeep.domain.threads import APPENDABLE, DELETED
 from threadkeep.errors import NotFound, StaleFence, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services.runs_journal import RunJournal, RunWriting
-from threadkeep.services.runs_scribe import Scribe
-from threadkeep.services.runs_waiting import Waiting
+from threadkeep.services.runs.scribe import Scribe
+from threadkeep.services.runs.transactions import RunJournal, RunWriting
+from threadkeep.services.runs.waiting import Waiting
 from threadkeep.storage import leases
 from threadkeep.storage import runs as store
 from threadkeep.storage.database import Database

@@ -33,12 +33,12 @@ from threadkeep.domain.threads import APPENDABLE, DELETED
 from threadkeep.errors import Conflict, Gone, InvalidRequest, NotFound
 from threadkeep.services import windows
 from threadkeep.services.journal import Journal
-from threadkeep.services.leases import Leases, Reaper
 from threadkeep.services.rates import Rates
-from threadkeep.services.runs_holders import Holders
-from threadkeep.services.runs_journal import PublishPartial, RunJournal
-from threadkeep.services.runs_starts import StartRequest, Starts
-from threadkeep.services.runs_waiting import Waiting
+from threadkeep.services.runs.holders import Holders
+from threadkeep.services.runs.leases import Leases, Reaper
+from threadkeep.services.runs.starts import StartRequest, Starts
+from threadkeep.services.runs.transactions import PublishPartial, RunJournal
+from threadkeep.services.runs.waiting import Waiting
 from threadkeep.services.windows import PageRequest
 from threadkeep.storage import leases
 from threadkeep.storage import runs as store
