@@ -16,10 +16,11 @@ from threadkeep import metrics
 from threadkeep.agents.runner import Runner
 from threadkeep.domain import limits
 from threadkeep.domain.entries import Entry
+from threadkeep.services.access.credentials import Credentials
+from threadkeep.services.access.sealing import Sealer
 from threadkeep.services.audit import Audit
 from threadkeep.services.audit_log import AuditLog
 from threadkeep.services.catalog import Services
-from threadkeep.services.credentials import Credentials
 from threadkeep.services.delivery import Counts, Delivery
 from threadkeep.services.journal import Journal
 from threadkeep.services.messages import Messages
@@ -27,7 +28,6 @@ from threadkeep.services.probes import Probes
 from threadkeep.services.projector import Projector
 from threadkeep.services.rates import Rates
 from threadkeep.services.runs import Runs
-from threadkeep.services.sealing import Sealer
 from threadkeep.services.search import Search
 from threadkeep.services.tenants import Tenants
 from threadkeep.services.threads import Threads

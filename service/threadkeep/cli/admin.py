@@ -21,7 +21,7 @@ from threadkeep.domain.configuration import NewAgent, NewKey, NewTenant
 from threadkeep.domain.limits import TIERS
 from threadkeep.domain.scopes import SCOPES, USER_SCOPES
 from threadkeep.errors import InvalidRequest, NotFound
-from threadkeep.services.sealing import Sealer
+from threadkeep.services.access.sealing import Sealer
 from threadkeep.services.tenants import Tenants
 from threadkeep.settings import load
 from threadkeep.storage.database import Database

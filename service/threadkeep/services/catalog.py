@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a list of names: whoever reads it need not load every use case
+    from threadkeep.services.access.credentials import Credentials
     from threadkeep.services.audit import Audit
     from threadkeep.services.audit_log import AuditLog
-    from threadkeep.services.credentials import Credentials
     from threadkeep.services.delivery import Delivery
     from threadkeep.services.messages import Messages
     from threadkeep.services.probes import Probes

@@ -1,4 +1,4 @@
-"""Pages of configuration: keyset windows over ids, which rise with time."""
+"""Pages of what is listed by id: keyset windows over ids, which rise with time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Final, TypeVar
 
 from threadkeep.domain.limits import PAGE_ITEMS
 from threadkeep.domain.listing import Listing
-from threadkeep.errors import InvalidRequest, NotFound
-from threadkeep.storage import tenants
-from threadkeep.storage.database import Connection
+from threadkeep.errors import InvalidRequest
 from threadkeep.storage.pages import Window
 
 Item = TypeVar("Item")
@@ -50,12 +48,6 @@ async def listing(
         next=f"id-{id_of(items[-1])}" if has_next and items else None,
         previous=f"id-{id_of(items[0])}" if has_previous and items else None,
     )
-
-
-async def must_exist(connection: Connection, tenant: str) -> None:
-    """Raise `NotFound` where there is no such tenant."""
-    if await tenants.find(connection, tenant) is None:
-        raise NotFound
 
 
 def _id(cursor: str | None, field: str) -> str | None:

@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 from threadkeep.domain import ids, principals, scopes
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import NotAuthenticated, NotFound
-from threadkeep.services.credentials import PLATFORM, USER_HEADER, Credentials
+from threadkeep.services.access.credentials import PLATFORM, USER_HEADER, Credentials
 from threadkeep.web.keys import ACTOR, PRINCIPAL, SERVICES, TENANT
 from threadkeep.web.route import Access, Route
 

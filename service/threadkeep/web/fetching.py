@@ -6,7 +6,7 @@ from typing import Final
 
 import aiohttp
 
-from threadkeep.services.key_sets import FETCH_SECONDS, SET_BYTES, Fetch
+from threadkeep.services.access.key_sets import FETCH_SECONDS, SET_BYTES, Fetch
 
 _CONNECTIONS: Final = 8
 """Fetches at once: many issuers must not exhaust this process' sockets."""

@@ -14,8 +14,8 @@ from threadkeep.domain.entries import Cursor
 from threadkeep.domain.limits import QUEUE_BYTES
 from threadkeep.errors import Forbidden, NotAuthenticated, ThreadkeepError
 from threadkeep.logs import get_logger
+from threadkeep.services.access.watches import DISABLED
 from threadkeep.services.delivery import Frame, Subscription
-from threadkeep.services.watches import DISABLED
 from threadkeep.web import bodies, frames
 from threadkeep.web import websocket_limits as limits
 from threadkeep.web.errors import error_body

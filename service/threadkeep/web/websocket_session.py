@@ -12,9 +12,9 @@ from threadkeep.domain.ids import THREAD, to_public
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import NotFound, ThreadkeepError, TooMany
 from threadkeep.logs import get_logger
+from threadkeep.services.access.watches import DISABLED
 from threadkeep.services.catalog import Services
 from threadkeep.services.delivery import Frame, Subscription, UserSubscription
-from threadkeep.services.watches import DISABLED
 from threadkeep.web import frames
 from threadkeep.web import websocket_limits as limits
 from threadkeep.web.errors import error_body

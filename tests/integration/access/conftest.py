@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.postgres import Database as GivenDatabase
 from threadkeep.domain.configuration import NewKey, NewTenant
+from threadkeep.services.access.credentials import Credentials
+from threadkeep.services.access.sealing import Sealer
 from threadkeep.services.audit import Audit
-from threadkeep.services.credentials import Credentials
-from threadkeep.services.sealing import Sealer
 from threadkeep.services.tenants import Tenants
 from threadkeep.settings import load
 from threadkeep.storage.database import Database

@@ -11,8 +11,8 @@ from tests.support.postgres import one_value
 from tests.support.waiting import until
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import InvalidRequest, NotAuthenticated
-from threadkeep.services.credentials import Credentials
-from threadkeep.services.sealing import Sealer
+from threadkeep.services.access.credentials import Credentials
+from threadkeep.services.access.sealing import Sealer
 from threadkeep.settings import load
 from threadkeep.storage.database import Database
 

@@ -17,8 +17,8 @@ from tests.support.waiting import until
 from threadkeep.domain import scopes
 from threadkeep.domain.configuration import NewIssuer
 from threadkeep.errors import Forbidden, InvalidRequest, NotAuthenticated, Unavailable
-from threadkeep.services.sealing import Sealer
-from threadkeep.services.tokens import UserTokens
+from threadkeep.services.access.sealing import Sealer
+from threadkeep.services.access.tokens import UserTokens
 from threadkeep.services.windows import PageRequest
 
 from .conftest import Access

@@ -10,9 +10,9 @@ from typing import Any
 from threadkeep.domain.messages import Message
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import Unavailable
+from threadkeep.services.access.recent import Recent
 from threadkeep.services.messages import Appended, Messages
 from threadkeep.services.probes import Probes
-from threadkeep.services.recent import Recent
 from threadkeep.web.websocket_session import Session
 
 from . import breaks, put

@@ -13,6 +13,7 @@ from threadkeep.domain.configuration import ApiKey, NewKey, check_text
 from threadkeep.domain.listing import Listing
 from threadkeep.errors import InvalidRequest, NotFound
 from threadkeep.services import windows
+from threadkeep.services.tenants.lookup import must_find
 from threadkeep.services.windows import PageRequest
 from threadkeep.storage import api_keys, audit
 from threadkeep.storage.database import Database
@@ -36,7 +37,7 @@ class ApiKeys:
         key, secret = ids.new_id(), secrets.token_urlsafe(32)
         secret_hash = hashlib.sha256(secret.encode()).digest()
         async with self._database.transaction_as(tenant, None) as connection:
-            await windows.must_exist(connection, tenant)
+            await must_find(connection, tenant)
             created = await api_keys.insert(connection, tenant, key, new, secret_hash=secret_hash)
             await audit.insert(
                 connection, tenant, actor, "key_create", key, {"scopes": created.scopes}

@@ -10,13 +10,14 @@ from threadkeep.domain.listing import Listing
 from threadkeep.domain.principals import check_owner
 from threadkeep.errors import NotFound
 from threadkeep.services import windows
-from threadkeep.services.agents import Agents
-from threadkeep.services.api_keys import ApiKeys
-from threadkeep.services.issuers import Issuers
-from threadkeep.services.sealing import Sealer
+from threadkeep.services.access.sealing import Sealer
+from threadkeep.services.tenants.agents import Agents
+from threadkeep.services.tenants.api_keys import ApiKeys
+from threadkeep.services.tenants.issuers import Issuers
+from threadkeep.services.tenants.lookup import must_find
 from threadkeep.services.windows import PageRequest
 from threadkeep.storage import audit, tenants
-from threadkeep.storage.database import Connection, Database
+from threadkeep.storage.database import Database
 
 
 class Tenants:
@@ -44,12 +45,12 @@ class Tenants:
                 retention=new.retention,
             )
             await audit.insert(connection, tenant, actor, "tenant_create", tenant)
-            return await _find(connection, tenant)
+            return await must_find(connection, tenant)
 
     async def get(self, tenant: str) -> Tenant:
         """One tenant."""
         async with self._database.transaction_as(tenant, None, readonly=True) as connection:
-            return await _find(connection, tenant)
+            return await must_find(connection, tenant)
 
     async def list(self, page: PageRequest) -> Listing[Tenant]:
         """All tenants in the order in which they were made."""
@@ -60,7 +61,7 @@ class Tenants:
     async def patch(self, tenant: str, patch: TenantPatch, *, actor: str) -> Tenant:
         """Change what is given; limits reach open sockets when they reconnect."""
         async with self._database.transaction_as(tenant, None) as connection:
-            await _find(connection, tenant)
+            await must_find(connection, tenant)
             if patch.name is not msgspec.UNSET:
                 await tenants.rename(connection, tenant, check_text(patch.name, "name"))
             if patch.disabled is not msgspec.UNSET:
@@ -74,13 +75,13 @@ class Tenants:
             )
             detail = msgspec.to_builtins(patch)
             await audit.insert(connection, tenant, actor, "tenant_update", tenant, detail)
-            return await _find(connection, tenant)
+            return await must_find(connection, tenant)
 
     async def revoke_user(self, tenant: str, owner: str, *, actor: str) -> None:
         """End the tokens issued to a user until now, and his sockets, within five seconds."""
         check_owner(owner, field="user")
         async with self._database.transaction_as(tenant, None) as connection:
-            await windows.must_exist(connection, tenant)
+            await must_find(connection, tenant)
             await tenants.revoke_user(connection, tenant, owner)
             await audit.insert(connection, tenant, actor, "user_revoke", owner)
 
@@ -90,10 +91,3 @@ class Tenants:
             if not await tenants.unrevoke_user(connection, tenant, owner):
                 raise NotFound
             await audit.insert(connection, tenant, actor, "user_unrevoke", owner)
-
-
-async def _find(connection: Connection, tenant: str) -> Tenant:
-    found = await tenants.find(connection, tenant)
-    if found is None:
-        raise NotFound
-    return found

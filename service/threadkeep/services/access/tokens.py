@@ -20,9 +20,9 @@ from threadkeep.domain import scopes
 from threadkeep.domain.principals import Principal, check_owner
 from threadkeep.errors import InvalidRequest, NotAuthenticated, Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services.key_sets import KeySets
-from threadkeep.services.recent import Recent
-from threadkeep.services.sealing import Sealer
+from threadkeep.services.access.key_sets import KeySets
+from threadkeep.services.access.recent import Recent
+from threadkeep.services.access.sealing import Sealer
 from threadkeep.storage import credentials
 from threadkeep.storage.credentials import IssuerRecord
 from threadkeep.storage.database import Database

@@ -16,9 +16,11 @@ from threadkeep.domain.configuration import Issuer, NewIssuer, check_text
 from threadkeep.domain.listing import Listing
 from threadkeep.domain.principals import check_owner
 from threadkeep.errors import Conflict, InvalidRequest, NotFound
-from threadkeep.services import tokens, windows
-from threadkeep.services.key_sets import is_allowed_url
-from threadkeep.services.sealing import Sealer
+from threadkeep.services import windows
+from threadkeep.services.access import tokens
+from threadkeep.services.access.key_sets import is_allowed_url
+from threadkeep.services.access.sealing import Sealer
+from threadkeep.services.tenants.lookup import must_find
 from threadkeep.services.windows import PageRequest
 from threadkeep.storage import audit, issuers
 from threadkeep.storage.database import Database
@@ -102,7 +104,7 @@ class Issuers:
 
     async def _find_signing(self, tenant: str) -> SigningKey | None:
         async with self._database.transaction_as(tenant, None, readonly=True) as connection:
-            await windows.must_exist(connection, tenant)
+            await must_find(connection, tenant)
             return await issuers.find_signing(connection, tenant, OWN_ISSUER, tenant)
 
     async def _make_signing(self, tenant: str, actor: str) -> SigningKey:
@@ -126,7 +128,7 @@ class Issuers:
         if new.secret is not None:
             sealed = self._sealer.seal(new.secret.encode(), tenant=tenant, row=row)
         async with self._database.transaction_as(tenant, None) as connection:
-            await windows.must_exist(connection, tenant)
+            await must_find(connection, tenant)
             created = await issuers.insert(connection, tenant, row, new, sealed)
             await audit.insert(
                 connection, tenant, actor, "issuer_create", row, {"issuer": new.issuer}

@@ -12,6 +12,7 @@ from threadkeep.domain.listing import Listing
 from threadkeep.domain.scripts import Script
 from threadkeep.errors import InvalidRequest, NotFound
 from threadkeep.services import windows
+from threadkeep.services.tenants.lookup import must_find
 from threadkeep.services.windows import PageRequest
 from threadkeep.storage import agents, audit
 from threadkeep.storage.database import Database
@@ -47,7 +48,7 @@ class Agents:
         settings = check_settings(new.kind, new.settings)
         agent = ids.new_id()
         async with self._database.transaction_as(tenant, None) as connection:
-            await windows.must_exist(connection, tenant)
+            await must_find(connection, tenant)
             created = await agents.insert(
                 connection, tenant, agent, name=name, kind=new.kind, settings=settings
             )

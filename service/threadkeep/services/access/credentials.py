@@ -13,12 +13,12 @@ from typing import Final
 from threadkeep.domain import scopes
 from threadkeep.domain.principals import Principal, TenantPrincipal, check_owner
 from threadkeep.errors import Forbidden, InvalidRequest, NotAuthenticated, NotFound
+from threadkeep.services.access.key_sets import Fetch, KeySets
+from threadkeep.services.access.recent import Recent
+from threadkeep.services.access.sealing import Sealer
+from threadkeep.services.access.tokens import UserTokens
+from threadkeep.services.access.watches import Refused, Watches
 from threadkeep.services.audit import Audit
-from threadkeep.services.key_sets import Fetch, KeySets
-from threadkeep.services.recent import Recent
-from threadkeep.services.sealing import Sealer
-from threadkeep.services.tokens import UserTokens
-from threadkeep.services.watches import Refused, Watches
 from threadkeep.settings import Settings
 from threadkeep.storage import credentials, tickets
 from threadkeep.storage.credentials import Holding, KeyRecord
