@@ -106,6 +106,7 @@ async def test_nothing_stays_of_readers_that_left(
     assert process.delivery.counts.subscriptions == 0
     assert process.delivery._registry.threads == {}
     assert process.delivery._registry.outlet(sink) is None
+    assert process.delivery._users._of_sinks == {}
 
 
 async def test_one_socket_catches_up_on_many_threads_in_turn(

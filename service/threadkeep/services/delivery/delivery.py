@@ -24,12 +24,13 @@ from threadkeep.domain.entries import (
     Entry,
 )
 from threadkeep.domain.principals import Principal
-from threadkeep.services.delivery.feeds import Counts, Feed, Stage
-from threadkeep.services.delivery.frames import Frame, Sink
+from threadkeep.services.delivery.feeds import Feed
+from threadkeep.services.delivery.frames import Frame
 from threadkeep.services.delivery.joins import Start
 from threadkeep.services.delivery.registry import Registry
+from threadkeep.services.delivery.stage import Counts, Stage
 from threadkeep.services.delivery.streams import Delta
-from threadkeep.services.delivery.subscriptions import Subscription
+from threadkeep.services.delivery.subscriptions import Sink, Subscription
 from threadkeep.services.delivery.sweeps import Sweeps
 from threadkeep.services.delivery.tasks import Tasks
 from threadkeep.services.delivery.user_feeds import UserFeeds, UserSubscription
@@ -159,7 +160,7 @@ class Delivery:
 
         Raises `Unavailable`. What changes after the return reaches the sink.
         """
-        return await self._users.subscribe(principal, self._registry.open_outlet(sink))
+        return await self._users.subscribe(principal, sink)
 
     def unsubscribe_user(self, subscription: UserSubscription) -> None:
         """The sink wants no more of the user's feed; may be repeated."""
@@ -172,12 +173,9 @@ class Delivery:
 
     def leave(self, sink: Sink) -> None:
         """The sink is gone: end everything that it has subscribed."""
-        outlet = self._registry.outlet(sink)
-        if outlet is not None:
-            for subscription in list(outlet.subscriptions):
-                subscription.end()
-            for user in list(outlet.user_subscriptions):
-                self.unsubscribe_user(user)
+        for subscription in self.subscriptions_of(sink):
+            subscription.end()
+        self._users.leave(sink)
 
     def _offer(self, owner: str, entries: Sequence[Entry]) -> None:
         first = entries[0]

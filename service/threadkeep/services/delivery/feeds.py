@@ -8,58 +8,46 @@ come; one task then reads what is missing. Nothing is sent twice and nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from threadkeep.domain.entries import Entry
 from threadkeep.errors import NotFound, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services.delivery.frames import Frame, Sink, entry_frame
+from threadkeep.services.delivery.frames import Frame, entry_frame
 from threadkeep.services.delivery.joins import Joined
+from threadkeep.services.delivery.stage import Stage
 from threadkeep.services.delivery.streams import Delta, Streams, delta_frame
-from threadkeep.services.delivery.tasks import Tasks
-from threadkeep.services.delivery.texts import TextReader
 from threadkeep.storage import snapshots
-from threadkeep.storage.database import Database
 from threadkeep.storage.snapshots import CHUNK_ENTRIES, UNKNOWN
-
-if TYPE_CHECKING:
-    from threadkeep.services.delivery.subscriptions import Subscription
 
 _log = get_logger(__name__)
 
-
-@dataclass(slots=True)
-class Counts:
-    """What delivery has done in this process; metrics read it."""
-
-    subscriptions: int = 0
-    """Open now, threads' and users' together."""
-    joins: int = 0
-    forks: int = 0
-    """Threads whose history was found replaced while they were subscribed."""
-    pumps: int = 0
-    """Times that entries were read from the log because they had not come by themselves."""
-    repairs: int = 0
-    """Threads that had grown unnoticed until the sweep found it."""
-    sweeps: int = 0
-    failures: int = 0
-    """Reads and sweeps that failed and were left to the next sweep."""
-    sink_failures: int = 0
-    delivered: int = 0
-    """Entries times their live subscribers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What all feeds of a process share."""
-
-    database: Database
-    counts: Counts
-    tasks: Tasks
-
-
 NOWHERE: Final = -1
+
+
+class Subscriber(Protocol):
+    """A subscription as its feed sees it. None of this waits, and none of it raises."""
+
+    seq: int
+    """The last entry that it has; kept current until it is live."""
+    shown: dict[str, str]
+    """Text of streaming messages that it has, by message."""
+
+    @property
+    def sink(self) -> object:
+        """Whom it serves."""
+
+    def deliver(self, frames: Sequence[Frame], /) -> None:
+        """Pass on frames that follow what it has."""
+
+    def catch_up(self) -> None:
+        """Read on alone, then go live again."""
+
+    def rejoin(self) -> None:
+        """Begin again in another history."""
+
+    def end(self, error: ThreadkeepError, /) -> None:
+        """Stop for good, because of `error`."""
 
 
 class Feed:
@@ -72,9 +60,11 @@ class Feed:
         owner: str,
         thread: str,
         emptied: Callable[[Feed], None],
+        wants_text: Callable[[Feed], None],
     ) -> None:
         self.stage = stage
         self._emptied = emptied
+        self._wants_text = wants_text
         self.tenant = tenant
         self.owner = owner
         self.thread = thread
@@ -83,21 +73,20 @@ class Feed:
         self.seq = NOWHERE
         """The last entry that all of `live` have; NOWHERE before the first one has joined."""
         self.streams = Streams()
-        self.members: set[Subscription] = set()
+        self.members: set[Subscriber] = set()
         """All subscriptions, whatever they are doing."""
-        self._live: set[Subscription] = set()
-        self._ahead: list[Subscription] = []
+        self._live: set[Subscriber] = set()
+        self._ahead: list[Subscriber] = []
         """Ready to be live, but they know more than was broadcast so far."""
         self._target = 0
         self._is_pumping = False
-        self._texts = TextReader(self)
 
     @property
     def is_joined(self) -> bool:
         """True once the feed has a place in the log."""
         return self.seq != NOWHERE
 
-    def leave(self, subscription: Subscription) -> None:
+    def leave(self, subscription: Subscriber) -> None:
         """Forget a subscription."""
         self.members.discard(subscription)
         self._live.discard(subscription)
@@ -106,7 +95,7 @@ class Feed:
         if not self.members:
             self._emptied(self)
 
-    def adopt(self, joined: Joined, joiner: Subscription) -> None:
+    def adopt(self, joined: Joined, joiner: Subscriber) -> None:
         """Take in what a joining subscriber has read."""
         if self.is_joined and joined.epoch != self.epoch:
             self.fork(but=joiner)
@@ -117,7 +106,7 @@ class Feed:
         if joined.last_seq >= self.seq:
             self.say(self.streams.merge(joined.partials))
 
-    def go_live(self, subscription: Subscription, shown: dict[str, str]) -> None:
+    def go_live(self, subscription: Subscriber, shown: dict[str, str]) -> None:
         """From now on the subscription gets what is broadcast; it has all up to its seq."""
         if subscription.seq > self.seq:
             subscription.shown = shown
@@ -156,7 +145,7 @@ class Feed:
 
     def read_text(self) -> None:
         """Text has grown somewhere: read it, now and once more soon, as it may follow the hint."""
-        self._texts.wake()
+        self._wants_text(self)
 
     def say(self, deltas: Iterable[Delta]) -> None:
         """Broadcast text."""
@@ -164,13 +153,13 @@ class Feed:
         if frames:
             self.broadcast(frames)
 
-    def broadcast(self, frames: Sequence[Frame], but: Sink | None = None) -> None:
-        """Give frames to all live subscribers, whatever any of them makes of it."""
+    def broadcast(self, frames: Sequence[Frame], but: object = None) -> None:
+        """Give frames to all live subscribers but those of the sink `but`."""
         for subscription in tuple(self._live):
-            if but is None or subscription.outlet.sink is not but:
+            if but is None or subscription.sink is not but:
                 subscription.deliver(frames)
 
-    def fork(self, but: Subscription | None = None) -> None:
+    def fork(self, but: Subscriber | None = None) -> None:
         """The history is another one: every subscriber gets a new snapshot."""
         self.stage.counts.forks += 1
         _log.warning("delivery.forked", thread_id=self.thread, seq=self.seq)

@@ -1,10 +1,11 @@
-"""Which threads this process has subscribers for, and what each of its sinks has subscribed."""
+"""Which threads this process has subscribers for, and which of them each sink has."""
 
 from __future__ import annotations
 
-from threadkeep.services.delivery.feeds import Feed, Stage
-from threadkeep.services.delivery.frames import Sink
-from threadkeep.services.delivery.subscriptions import Outlet
+from threadkeep.services.delivery.feeds import Feed
+from threadkeep.services.delivery.stage import Stage
+from threadkeep.services.delivery.subscriptions import Outlet, Sink
+from threadkeep.services.delivery.texts import TextReader
 from threadkeep.storage.wakeups import Wakeups
 
 
@@ -14,6 +15,7 @@ class Registry:
     def __init__(self, stage: Stage, wakeups: Wakeups) -> None:
         self._stage = stage
         self._wakeups = wakeups
+        self._texts = TextReader(stage)
         self.threads: dict[str, dict[tuple[str, str], Feed]] = {}
         """By thread, then by (tenant, owner): one, unless somebody asks for a foreign thread."""
         self._outlets: dict[Sink, Outlet] = {}
@@ -36,17 +38,17 @@ class Registry:
         """The feed of a thread that is about to get a subscriber."""
         feed = self.feed(tenant, owner, thread)
         if feed is None:
-            feed = Feed(self._stage, tenant, owner, thread, self._close_feed)
+            feed = Feed(self._stage, tenant, owner, thread, self._close_feed, self._texts.wake)
             self.threads.setdefault(thread, {})[tenant, owner] = feed
             self._wakeups.watch(thread)
         return feed
 
     def outlet(self, sink: Sink) -> Outlet | None:
-        """What a sink has subscribed, if anything."""
+        """The threads that a sink has subscribed, if any."""
         return self._outlets.get(sink)
 
     def open_outlet(self, sink: Sink) -> Outlet:
-        """The outlet of a sink that is about to subscribe something."""
+        """The outlet of a sink that is about to subscribe a thread."""
         outlet = self._outlets.get(sink)
         if outlet is None:
             outlet = self._outlets[sink] = Outlet(sink, self._close_outlet)

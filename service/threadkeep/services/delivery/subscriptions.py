@@ -6,7 +6,7 @@ import asyncio
 import enum
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from threadkeep.domain.principals import Principal
 from threadkeep.domain.snapshots import Snapshot
@@ -14,12 +14,9 @@ from threadkeep.errors import NotFound, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
 from threadkeep.services.delivery import joins
 from threadkeep.services.delivery.feeds import Feed
-from threadkeep.services.delivery.frames import Frame, Sink, entry_frame
+from threadkeep.services.delivery.frames import Frame, entry_frame
 from threadkeep.services.delivery.joins import Joined, Start, Verdict
 from threadkeep.storage import snapshots
-
-if TYPE_CHECKING:
-    from threadkeep.services.delivery.user_feeds import UserSubscription
 
 _log = get_logger(__name__)
 
@@ -38,25 +35,56 @@ class _State(enum.Enum):
     ENDED = enum.auto()
 
 
-class Outlet:
-    """A sink and what it has subscribed; one of its subscriptions catches up at a time."""
+class Sink(Protocol):
+    """A connection as delivery sees it: a socket or an event stream.
 
-    __slots__ = ("_emptied", "sink", "subscriptions", "turn", "user_subscriptions")
+    All but `room` must return at once; what it raises ends the subscription that was served and
+    touches nobody else's.
+    """
+
+    @property
+    def closed(self) -> bool:
+        """True once nothing can be sent any more."""
+
+    def push(self, frames: Sequence[Frame], /) -> None:
+        """Queue frames in order.
+
+        Over the byte bound (`limits.QUEUE_BYTES`) the sink closes itself as a slow consumer.
+        Several calls within one turn of the event loop should become one write.
+        """
+
+    async def room(self) -> None:
+        """Wait until at most a quarter of the byte bound is queued, or the sink is closed.
+
+        Delivery waits here before each chunk of a catch-up, one subscription of the sink at a
+        time; a chunk is at most half the bound. So catching up never makes a consumer slow.
+        """
+
+    def rejoined(self, subscription: Subscription, /) -> None:
+        """Send `subscribed` (verdict `forked`) and the new `subscription.snapshot`.
+
+        The thread's history was replaced while it was subscribed; frames follow.
+        """
+
+    def ended(self, subscription: Subscription, error: ThreadkeepError, /) -> None:
+        """This subscription is over, the connection is not: the thread is gone for good."""
+
+
+class Outlet:
+    """A sink and the threads that it has subscribed, of which it catches up with one at a time."""
+
+    __slots__ = ("_emptied", "sink", "subscriptions", "turn")
 
     def __init__(self, sink: Sink, emptied: Callable[[Outlet], None]) -> None:
         self.sink = sink
         self._emptied = emptied
         self.subscriptions: set[Subscription] = set()
-        self.user_subscriptions: set[UserSubscription] = set()
         self.turn = asyncio.Lock()
 
-    def forget(self, subscription: Subscription | UserSubscription) -> None:
+    def forget(self, subscription: Subscription) -> None:
         """One of its subscriptions has ended."""
-        if isinstance(subscription, Subscription):
-            self.subscriptions.discard(subscription)
-        else:
-            self.user_subscriptions.discard(subscription)
-        if not self.subscriptions and not self.user_subscriptions:
+        self.subscriptions.discard(subscription)
+        if not self.subscriptions:
             self._emptied(self)
 
 
@@ -77,6 +105,7 @@ class Subscription:
         "principal",
         "seq",
         "shown",
+        "sink",
         "snapshot",
         "verdict",
     )
@@ -84,6 +113,7 @@ class Subscription:
     def __init__(self, feed: Feed, outlet: Outlet, principal: Principal) -> None:
         self.feed = feed
         self.outlet = outlet
+        self.sink = outlet.sink
         self.principal = principal
         self.verdict: Verdict = "snapshot"
         self.epoch = ""
@@ -151,13 +181,13 @@ class Subscription:
         self.feed.leave(self)
         self.outlet.forget(self)
         self.feed.stage.counts.subscriptions -= 1
-        if error is not None and not self.outlet.sink.closed:
+        if error is not None and not self.sink.closed:
             self._tell(error)
 
     def deliver(self, frames: Sequence[Frame]) -> None:
         """Give frames to the sink. A sink that fails ends its subscription, not the others'."""
         try:
-            self.outlet.sink.push(frames)
+            self.sink.push(frames)
         except Exception:  # noqa: BLE001 - one reader's mistake must not stall the others
             self._fail()
 
@@ -202,7 +232,7 @@ class Subscription:
 
     async def _pull(self) -> bool:
         """Give the sink one chunk once it has room; True when that led further."""
-        feed, sink = self.feed, self.outlet.sink
+        feed, sink = self.feed, self.sink
         async with self.outlet.turn:
             await sink.room()
             if sink.closed:
@@ -234,7 +264,7 @@ class Subscription:
             return
         self._take_in(joined, "forked")
         try:
-            self.outlet.sink.rejoined(self)
+            self.sink.rejoined(self)
         except Exception:  # noqa: BLE001 - as in deliver
             self._fail()
         else:
@@ -256,7 +286,7 @@ class Subscription:
 
     def _tell(self, error: ThreadkeepError) -> None:
         try:
-            self.outlet.sink.ended(self, error)
+            self.sink.ended(self, error)
         except Exception:  # noqa: BLE001 - as in deliver
             _log.exception("delivery.sink_failed", thread_id=self.thread)
 

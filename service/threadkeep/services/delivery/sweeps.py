@@ -9,7 +9,8 @@ from typing import Final
 from threadkeep.domain.entries import epoch_of
 from threadkeep.errors import NotFound, Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services.delivery.feeds import Feed, Stage
+from threadkeep.services.delivery.feeds import Feed
+from threadkeep.services.delivery.stage import Stage
 from threadkeep.services.delivery.user_feeds import UserFeeds
 from threadkeep.storage import snapshots
 from threadkeep.storage.snapshots import Difference, Place

@@ -24,9 +24,9 @@ from threadkeep.domain.shapes import thread_object
 from threadkeep.domain.threads import DELETED
 from threadkeep.errors import Unavailable
 from threadkeep.logs import get_logger
-from threadkeep.services.delivery.feeds import Stage
 from threadkeep.services.delivery.frames import Frame
-from threadkeep.services.delivery.subscriptions import Outlet
+from threadkeep.services.delivery.stage import Stage
+from threadkeep.services.delivery.subscriptions import Sink
 from threadkeep.storage import snapshots
 from threadkeep.storage.snapshots import Change, Watch
 
@@ -44,11 +44,11 @@ _Shown = tuple[int, str, int, int, bool]
 class UserSubscription:
     """One sink on the feed of its user."""
 
-    __slots__ = ("feed", "outlet")
+    __slots__ = ("feed", "sink")
 
-    def __init__(self, feed: UserFeed, outlet: Outlet) -> None:
+    def __init__(self, feed: UserFeed, sink: Sink) -> None:
         self.feed = feed
-        self.outlet = outlet
+        self.sink = sink
 
 
 class UserFeed:
@@ -101,6 +101,7 @@ class UserFeeds:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._feeds: dict[tuple[str, str], UserFeed] = {}
+        self._of_sinks: dict[Sink, set[UserSubscription]] = {}
         self._touched: set[UserFeed] = set()
         self._is_waiting = False
         self._turn = asyncio.Lock()
@@ -108,15 +109,15 @@ class UserFeeds:
     def __bool__(self) -> bool:
         return bool(self._feeds)
 
-    async def subscribe(self, principal: Principal, outlet: Outlet) -> UserSubscription:
+    async def subscribe(self, principal: Principal, sink: Sink) -> UserSubscription:
         """From its return on the sink is told of changes; raises `Unavailable`."""
         key = principal.tenant, principal.owner
         feed = self._feeds.get(key)
         if feed is None:
             feed = self._feeds[key] = UserFeed(*key)
-        subscription = UserSubscription(feed, outlet)
+        subscription = UserSubscription(feed, sink)
         feed.members.add(subscription)
-        outlet.user_subscriptions.add(subscription)
+        self._of_sinks.setdefault(sink, set()).add(subscription)
         self._stage.counts.subscriptions += 1
         try:
             if not feed.is_primed.is_set():
@@ -133,10 +134,18 @@ class UserFeeds:
         if subscription not in feed.members:
             return
         feed.members.discard(subscription)
-        subscription.outlet.forget(subscription)
+        of_sink = self._of_sinks[subscription.sink]
+        of_sink.discard(subscription)
+        if not of_sink:
+            del self._of_sinks[subscription.sink]
         self._stage.counts.subscriptions -= 1
         if not feed.members:
             del self._feeds[feed.tenant, feed.owner]
+
+    def leave(self, sink: Sink) -> None:
+        """The sink is gone."""
+        for subscription in tuple(self._of_sinks.get(sink, ())):
+            self.unsubscribe(subscription)
 
     def touch(self, tenant: str, owner: str) -> None:
         """This process has changed a thread of the user."""
@@ -187,7 +196,7 @@ class UserFeeds:
             return
         for subscription in tuple(feed.members):
             try:
-                subscription.outlet.sink.push(frames)
+                subscription.sink.push(frames)
             except Exception:  # noqa: BLE001 - one reader's mistake must not stall the others
                 self._stage.counts.sink_failures += 1
                 _log.exception("delivery.sink_failed", feed="user")
