@@ -63,6 +63,21 @@ def test_what_is_staged_is_what_was_counted(root: Path, tmp_path: Path) -> None:
     assert (staged / "program").stat().st_mode & 0o777 == 0o755
 
 
+def test_the_time_of_a_staged_file_is_that_of_its_content(root: Path, tmp_path: Path) -> None:
+    """BuildKit takes a file of the same size and time for the one that it was sent before."""
+    program = root / "folder" / "program"
+
+    def staged(text: str, folder: str) -> float:
+        program.write_text(text, "utf-8")
+        SMALL.stage(tmp_path / folder)
+        return (tmp_path / folder / "folder" / "program").stat().st_mtime
+
+    times = [staged("0.1.0", "first"), staged("0.1.1", "second"), staged("0.1.0", "third")]
+
+    assert times[0] == times[2] != times[1]
+    assert all(1_577_836_800 <= each < 1_720_000_000 for each in times)
+
+
 def test_images_are_named_by_content_and_by_version() -> None:
     assert SERVICE.references("abc") == (
         "localhost/threadkeep:sha-abc",
