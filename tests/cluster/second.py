@@ -44,13 +44,13 @@ class Second:
         self.command("down")
         subprocess.run(("ip", "netns", "delete", self.name), check=True)
 
-    def command(self, name: str) -> subprocess.CompletedProcess[str]:
+    def command(self, name: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the cluster's, which may fail."""
-        return finished(self.begin(name))
+        return finished(self.begin(name, **environment))
 
-    def begin(self, name: str) -> subprocess.Popen[str]:
+    def begin(self, name: str, **environment: str) -> subprocess.Popen[str]:
         """Run a command of the cluster's without waiting for it."""
-        return self._start(sys.executable, "-m", "tests.cluster.local", name)
+        return self._start(sys.executable, "-m", "tests.cluster.local", name, **environment)
 
     def kubectl(self, *arguments: str, text: str = "") -> str:
         """Run kubectl as its administrator; a failure is an error."""
@@ -83,7 +83,7 @@ class Second:
         files = (self.state / "pids").glob("*")
         return {each.name: int(each.read_text("ascii").split()[0]) for each in files}
 
-    def _start(self, *command: str) -> subprocess.Popen[str]:
+    def _start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ("nsenter", f"--net=/run/netns/{self.name}", *command),
             cwd=_ROOT,
@@ -91,6 +91,7 @@ class Second:
                 **os.environ,
                 "THREADKEEP_CLUSTER": self.name,
                 "PYTHONWARNINGS": "default::ResourceWarning",
+                **environment,
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -128,8 +128,11 @@ async def test_a_pod_is_killed(stage: Stage, figures: Figures) -> None:
 async def test_a_node_is_cut_off(
     local_cluster: Cluster, release: Release, stage: Stage, figures: Figures
 ) -> None:
-    """Its pods are alone with it; those of the other node go on."""
-    async with disturbed("a node cut off", stage, figures) as prober:
+    """Its pods are alone with it; those of the other node go on.
+
+    A socket to it may outlive that: to TCP it is a line on which much is lost.
+    """
+    async with disturbed("a node cut off", stage, figures, breaks_sockets=False) as prober:
         faults.cut_off(_OTHER)
         prober.mark("is cut off")
         await until(lambda: not local_cluster.nodes.is_ready(_OTHER), _SECONDS)
@@ -140,7 +143,9 @@ async def test_a_node_is_cut_off(
 
 
 @asynccontextmanager
-async def disturbed(name: str, stage: Stage, figures: Figures) -> AsyncIterator[Prober]:
+async def disturbed(
+    name: str, stage: Stage, figures: Figures, *, breaks_sockets: bool = True
+) -> AsyncIterator[Prober]:
     """Clients of all kinds before, while and after something happens; judged at the end."""
     tenant = await stage.operator.tenant()
     ann = [tenant.user("ann", at=at) for at in range(len(stage.urls))]
@@ -154,7 +159,7 @@ async def disturbed(name: str, stage: Stage, figures: Figures) -> AsyncIterator[
         await going.grow(APPENDS, _SECONDS)
     await going.compare()
     broken = [seconds for each in held for seconds in each.breaks]
-    assert broken, "no socket noticed anything"
+    assert broken or not breaks_sockets, "no socket noticed anything"
     record(name, prober, going, broken, figures)
 
 

@@ -37,6 +37,7 @@ async def test_what_a_killed_cluster_left_is_cleaned_before_the_next_starts(
     up = other.command("up")
     assert up.returncode == 0
     assert "ResourceWarning" not in up.stdout, "who started it still holds what outlives it"
+    assert other.command("status", HOME=str(tmp_path)).returncode == 0, "it is one per machine"
     other.kubectl("create", "-f", "-", text=json.dumps(manifests.pod("server", "/serve")))
     other.kubectl("wait", "--for=condition=Ready", "pod/server", f"--timeout={_SECONDS:.0f}s")
     before = other.processes()

@@ -135,7 +135,6 @@ def _wait(is_so: Callable[[], bool], seconds: float, problem: str) -> None:
 @contextmanager
 def _alone(say: Say) -> Iterator[None]:
     """Only one command at a time changes whether there is a cluster."""
-    places.CACHE.mkdir(parents=True, exist_ok=True)
     with places.COMMAND_LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -31,7 +31,8 @@ VOLUMES = STATE / "volumes"
 EVENTS = STATE / "events.log"
 """What the supervisor did, for people; `up` prints it as it grows."""
 STATUS = STATE / "status.json"
-LOCK = CACHE / f"{NAME}-cluster.lock"
-"""Held by the supervisor as long as it lives, so there is one per machine."""
-COMMAND_LOCK = CACHE / f"{NAME}-cluster.command.lock"
+LOCK = Path(f"/run/{NAME}-cluster.lock")
+"""Held by the supervisor as long as it lives, so there is one per machine, whoever's home the
+next command finds."""
+COMMAND_LOCK = Path(f"/run/{NAME}-cluster.command.lock")
 """Held by whoever is starting or stopping the cluster."""

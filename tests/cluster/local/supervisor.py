@@ -36,6 +36,7 @@ from .nodes import NODES
 _PAUSE = 0.1
 _PRECEDENCE = Path("/proc/self/autogroup")
 _NICENESS = -10
+_HOLD_TRIES, _HOLD_PAUSE = 40, 0.05
 _RESTARTS = 5
 """So many ends of one component within `_RESTART_SECONDS` are a failure, not an accident."""
 _RESTART_SECONDS = 60.0
@@ -175,21 +176,29 @@ class Supervisor:
 
 def main() -> int:
     """Run a supervisor unless one runs; its lock goes with it, however it ends."""
-    with lock_file() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with places.LOCK.open("a", encoding="ascii") as lock:
+        _hold(lock)
         _take_precedence()
         return Supervisor().run()
 
 
-def lock_file() -> IO[str]:
-    """The file that a living supervisor holds the lock of."""
-    places.LOCK.parent.mkdir(parents=True, exist_ok=True)
-    return places.LOCK.open("a", encoding="ascii")
+def _hold(lock: IO[str]) -> None:
+    # Who asks whether one lives holds the lock for a moment, too.
+    for _ in range(_HOLD_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_HOLD_PAUSE)
+    raise SystemExit(f"Another supervisor holds {places.LOCK}.")
 
 
 def is_alive() -> bool:
-    """Whether a supervisor lives."""
-    with lock_file() as lock:
+    """Whether a supervisor lives; anybody may ask."""
+    try:
+        lock = places.LOCK.open(encoding="ascii")
+    except FileNotFoundError:
+        return False
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

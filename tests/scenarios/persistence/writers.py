@@ -81,7 +81,10 @@ async def follow(
         try:
             async with open_socket(caller.url, caller.headers) as socket:
                 answer = await socket.command("subscribe", thread_id=thread, **cursor)
-                assert answer.get("verdict", "resumed") == "resumed", answer
+                if answer["type"] == "error":  # no subscription: nothing would ever come
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
+                assert answer["verdict"] == "resumed", answer
                 while True:
                     frame = await socket.next(60.0)
                     if "seq" not in frame or frame.get("type") == "snapshot":
