@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import httpx
+
 from ..support.waiting import until
-from .callers import Caller
+from .callers import Caller, Refused
 from .persistence.ledger import Ledger
 from .persistence.writers import follow, write_over_http, write_over_socket
 
@@ -67,7 +69,7 @@ async def traffic(callers: list[Caller], *, threads: int) -> AsyncIterator[Traff
     going = Traffic(callers, made)
     over = asyncio.Event()
     followers = [
-        asyncio.create_task(follow(callers, thread, going.seen.setdefault(thread, {}), over))
+        asyncio.create_task(follow(callers, thread, going.seen.setdefault(thread, {})))
         for thread in made
     ]
     try:
@@ -102,15 +104,23 @@ async def _followed(going: Traffic, followers: list[asyncio.Task[None]]) -> None
 
 
 async def _heads(going: Traffic) -> dict[str, int]:
-    """The last seq of each thread, when it has come to rest."""
+    """The last seq of each thread, when all have come to rest and every address says so.
+
+    An address that was hit harder than the others may refuse for a while longer.
+    """
     last: dict[str, int] = {}
 
     async def is_still() -> bool:
-        caller = going.callers[0]
-        now = {thread: (await caller.thread(thread))["last_seq"] for thread in going.threads}
-        is_same = now == last
-        last.update(now)
+        try:
+            said = [
+                {thread: (await caller.thread(thread))["last_seq"] for thread in going.threads}
+                for caller in going.callers
+            ]
+        except (httpx.TransportError, Refused):
+            return False
+        is_same = all(heads == last for heads in said)
+        last.update(said[0])
         return is_same
 
-    await until(is_still, _SECONDS)
+    await until(is_still, _SECONDS, what="the threads at rest")
     return last

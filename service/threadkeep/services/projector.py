@@ -139,6 +139,8 @@ class Projector:
                     self._wake.set()
             except ThreadkeepError as exc:
                 _log.warning("projector.sweep_failed", error=exc.code)
+            except Exception:  # noqa: BLE001 - logged; the sweep must go on whatever happens
+                _log.exception("projector.sweep_broke")
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def sweep(self) -> int:

@@ -127,9 +127,12 @@ class Database:
             statement_cache_size=0 if pooled else 100,
         )
 
-    async def call(self, query: str, *args: Any) -> list[Record]:
-        """One statement in one round trip, committed by itself."""
-        until = self._deadline()
+    async def call(self, query: str, *args: Any, seconds: float | None = None) -> list[Record]:
+        """One statement in one round trip, committed by itself; `seconds`: a time limit of its own.
+
+        Cancelling a call instead would have its connection waited for once more.
+        """
+        until = self._deadline(seconds)
         with wrap_errors():
             async with self._acquire(until) as connection:
                 rows: list[Record] = await connection.fetch(query, *args, timeout=_left(until))
@@ -194,9 +197,9 @@ class Database:
                     raise
                 await _commit(connection, transaction, readonly=readonly)
 
-    def _deadline(self) -> float:
+    def _deadline(self, seconds: float | None = None) -> float:
         """When a caller that begins now must have an answer, by the clock of the event loop."""
-        return asyncio.get_running_loop().time() + self._seconds
+        return asyncio.get_running_loop().time() + (seconds or self._seconds)
 
     @asynccontextmanager
     async def _acquire(self, until: float) -> AsyncIterator[Connection]:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.postgres import Database
 from tests.support.proxy import proxied
 from threadkeep.errors import Unavailable
+from threadkeep.services.probes import Probes
 from threadkeep.storage import database as storage
 
 from .lanes import lanes_on
@@ -59,6 +60,16 @@ async def test_a_caller_waits_for_one_time_limit(use: Use, database: Database) -
             await use(pool)
 
         assert time.monotonic() - begun < ROOM * LIMIT
+
+
+async def test_a_probe_is_answered_before_a_request_would_be(database: Database) -> None:
+    """Neither its own time limit nor the end of its statement comes on top of the other."""
+    async with silenced(database) as pool:
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            await Probes(pool).ready()
+
+        assert time.monotonic() - begun < LIMIT
 
 
 async def test_a_statement_midway_costs_one_limit_too(database: Database) -> None:

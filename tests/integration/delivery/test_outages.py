@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
 from threadkeep.domain.principals import Principal
 from threadkeep.embedded.postgres import PostgresServer
 from threadkeep.errors import ThreadkeepError
+from threadkeep.services.delivery.feeds import Feed
+from threadkeep.services.delivery.stage import Counts, Stage
+from threadkeep.services.delivery.sweeps import Sweeps
+from threadkeep.services.delivery.tasks import Tasks
+from threadkeep.services.delivery.user_feeds import UserFeeds
 
 from ...support.postgres import Database, superuser
 from ...support.redis import RedisServer
@@ -75,6 +81,28 @@ async def test_a_restarted_database_leaves_no_hole(
             await sink.reaches(len(log) - start, 5.0)
 
             assert sink.entries == log[start:]
+
+
+async def test_a_mistake_does_not_end_the_sweeps() -> None:
+    """Whatever a sweep meets, the next one comes: nobody would start it again."""
+    asked = 0
+
+    def feeds() -> list[Feed]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise RuntimeError("nobody thought of this")
+        return []
+
+    tasks = Tasks("test")
+    stage = Stage(cast("Any", None), Counts(), tasks)
+    tasks.spawn(Sweeps(stage, feeds, UserFeeds(stage)).run())
+    try:
+        await until(lambda: stage.counts.sweeps, 5)
+    finally:
+        await tasks.aclose()
+
+    assert stage.counts.failures == 1
 
 
 async def test_a_restarted_redis_degrades_to_the_sweep_and_comes_back(

@@ -22,6 +22,9 @@ pytestmark = pytest.mark.scenario("performance", "retrieval")
 SIZES = (10, 50, 100, 500, 1000)
 PAGES = (10, 25, 50, 100)
 REPEATS = 9
+CALLS, ROUNDS = 300, 4
+MOST_ROWS = 13
+"""For a page of ten: itself, one more to know whether there are others, and its neighbours."""
 LOOSE = 3.0
 """Between two medians of one run; a read that looked at all the thread would be far above it."""
 
@@ -116,38 +119,34 @@ async def alone(operator: Platform, set_stage: SetStage) -> tuple[Tenant, str]:
     return await operator.tenant(), dsn
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_pages_are_read_by_an_index_and_no_further(
     alone: tuple[Tenant, str], figures: Figures, levels: Levels
 ) -> None:
     """Rows that PostgreSQL fetched for a page, wherever the page lies: the plan in figures.
 
-    A backend that falls idle may report its counts ten seconds late (PGSTAT_IDLE_INTERVAL of
-    PostgreSQL), the projector's too: so many pages are read that its reads hardly count.
+    Whoever else reads in the meantime, such as the projector, can only add to them: so the
+    quietest of a few rounds counts.
     """
     tenant, admin_dsn = alone
-    user, calls = tenant.user("ann"), 300
+    user = tenant.user("ann")
     thread = await filled(user, levels.thread_messages)
     step = levels.thread_messages // 12  # so that each of ten pages is a whole one
-    before = await settled(admin_dsn)
-    for number in range(calls):
-        await page(user, thread, limit=10, after_seq=number % 10 * step)
-        await page(user, thread, limit=10, backward="true")
 
-    async def counted() -> dict[str, int] | None:
-        now = await counters(admin_dsn)
-        is_scanned = now["seq_scan"] > before["seq_scan"]  # one is one too many
-        # Several processes look for news by scans that find nothing: the rows must be there, too.
-        rows = now["idx_tup_fetch"] - before["idx_tup_fetch"]
-        return now if is_scanned or rows >= 10 * 2 * calls else None
+    rows: list[float] = []
+    scans: list[int] = []
+    while len(rows) < ROUNDS and (not rows or min(rows) > MOST_ROWS or min(scans) > 0):
+        before = await settled(admin_dsn)
+        for number in range(CALLS):
+            await page(user, thread, limit=10, after_seq=number % 10 * step)
+            await page(user, thread, limit=10, backward="true")
+        after = await settled(admin_dsn, rows=before["idx_tup_fetch"] + 10 * 2 * CALLS)
+        rows.append((after["idx_tup_fetch"] - before["idx_tup_fetch"]) / (2 * CALLS))
+        scans.append(after["seq_scan"] - before["seq_scan"])
 
-    after = await until(counted, 30, what="the server's counters")
-    assert after is not None
-    rows = (after["idx_tup_fetch"] - before["idx_tup_fetch"]) / (2 * calls)
-
-    assert after["seq_scan"] == before["seq_scan"]
-    assert 10 <= rows <= 13
-    figures.record("rows fetched for a page of 10", rows, n=2 * calls)
+    assert min(scans) == 0
+    assert 10 <= min(rows) <= MOST_ROWS
+    figures.record("rows fetched for a page of 10", min(rows), n=2 * CALLS)
 
 
 async def counters(dsn: str) -> dict[str, int]:
@@ -161,9 +160,13 @@ async def counters(dsn: str) -> dict[str, int]:
     return dict(row)
 
 
-async def settled(dsn: str) -> dict[str, int]:
-    """The same once nobody reads in the background: busy backends report once a second."""
-    last: dict[str, int] = {}
+async def settled(dsn: str, *, rows: int = 0) -> dict[str, int]:
+    """The same once nobody reads in the background, and so many rows were fetched or all scanned.
+
+    Busy backends report once a second; one that falls idle may do so ten seconds late
+    (PGSTAT_IDLE_INTERVAL of PostgreSQL).
+    """
+    first = last = await counters(dsn)
     since = time.monotonic()
 
     async def is_still() -> bool:
@@ -171,7 +174,8 @@ async def settled(dsn: str) -> dict[str, int]:
         now = await counters(dsn)
         if now != last:
             last, since = now, time.monotonic()
-        return time.monotonic() - since > 2.5
+        is_there = now["idx_tup_fetch"] >= rows or now["seq_scan"] > first["seq_scan"]
+        return is_there and time.monotonic() - since > 2.5
 
     await until(is_still, 30, what="the server's counters")
     return last

@@ -71,10 +71,11 @@ def _note_error(ledger: Ledger, thread: str, text: str, answer: dict[str, Any]) 
         ledger.unknown.discard((thread, text))
 
 
-async def follow(
-    callers: list[Caller], thread: str, seen: dict[int, str], over: asyncio.Event
-) -> None:
-    """Read a thread by socket from its beginning, resuming at the last cursor after each break."""
+async def follow(callers: list[Caller], thread: str, seen: dict[int, str]) -> None:
+    """Read a thread by socket from its beginning, until cancelled.
+
+    After each break, whenever it comes, the reader resumes at the last cursor.
+    """
     cursor: dict[str, Any] = {"after_seq": 0}
     for turn in itertools.count():
         caller = callers[turn % len(callers)]
@@ -92,8 +93,6 @@ async def follow(
                     _take(seen, frame)
                     cursor = {"cursor": f"{frame['epoch']}-{frame['seq']}"}
         except _GONE:
-            if over.is_set():
-                return
             await asyncio.sleep(_PAUSE_SECONDS)
 
 

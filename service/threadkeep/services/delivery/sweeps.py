@@ -46,6 +46,9 @@ class Sweeps:
                 if not self._is_failing:  # once per outage
                     _log.warning("delivery.sweep_failed", error=exc.message)
                 self._is_failing = True
+            except Exception:  # noqa: BLE001 - logged; without sweeps a lost wake-up is lost for good
+                self._stage.counts.failures += 1
+                _log.exception("delivery.sweep_broke")
 
     async def sweep(self) -> None:
         """One sweep over all threads and users."""
