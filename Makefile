@@ -29,7 +29,7 @@ run: $(INSTALLED) ## start everything on 127.0.0.1:8080; ARGS="--port 18080 --ep
 	@exec $(BIN)/threadkeep dev $(ARGS)
 
 test: packages cluster-build check ## check, then every test; ARGS="tests/unit -k cursor"
-	@exec $(BIN)/pytest $(ARGS)
+	@exec $(BIN)/pytest $(if $(ARGS),$(ARGS),--numprocesses 2)
 
 check: $(INSTALLED) ## lint, formatting, types and layers, as CI runs them
 	$(BIN)/ruff check

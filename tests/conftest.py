@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -37,8 +38,10 @@ from .support.pgbouncer import PgBouncer
 from .support.postgres import APP, Database, Databases, copy_directory, local_server, run_now
 from .support.redis import RedisServer
 from .support.service import Deployment, ServiceProcess
+from .support.sides import is_side
 
 pytest_plugins = [
+    "tests.support.beside",
     "tests.support.reporting",
     "tests.scenarios.reporting.plugin",
     "tests.scenarios.reporting.job",
@@ -60,7 +63,7 @@ def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
     def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(text, flush=True)
+            print(text, file=sys.stderr if is_side(pytestconfig) else sys.stdout, flush=True)
 
     return say
 

@@ -112,7 +112,7 @@ async def test_nobody_waits_for_longer_than_agreed() -> None:
         with pytest.raises(Unreachable) as refused:
             await client.append("thr_0", "nobody hears it")
 
-    assert 0.2 < time.monotonic() - begun < 1.5
+    assert 0.2 < time.monotonic() - begun < 3 * policy.total_seconds
     assert not refused.value.outcome_unknown
 
 
@@ -125,7 +125,7 @@ async def test_a_service_that_is_silent_is_given_up() -> None:
             with pytest.raises(Unreachable) as refused:
                 await client.append("thr_0", "nobody answers")
 
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 5 * policy.total_seconds
     assert refused.value.outcome_unknown
 
 

@@ -9,10 +9,11 @@ import pytest
 from tests.support.postgres import Database
 from tests.support.waiting import until
 from threadkeep import __version__
+from threadkeep.storage.appender import Appender
 from threadkeep.web.keys import SERVICES
 from threadkeep.web.routes import TABLE
 
-from .callers import Answer, Caller, Running
+from .callers import Answer, Caller, Running, running_on
 
 
 async def test_probes_answer(running: Running) -> None:
@@ -140,3 +141,24 @@ async def test_a_browser_shows_the_page(running: Running, chromium: tuple[str, s
     assert page.count('<details class="route"') == len(TABLE)
     assert "/v1/threads/{thread_id}/messages" in page
     assert f"Version {__version__}" in page
+
+
+async def test_search_asks_whether_appends_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The running service connects the two; how search gives way is tested with the projector."""
+    asked = 0
+
+    def waiting(_appender: Appender) -> int:
+        nonlocal asked
+        asked += 1
+        return 0
+
+    monkeypatch.setattr(Appender, "waiting", waiting)
+    async with running_on(database) as running:
+        ann = (await running.tenant()).user("ann")
+        thread = (await ann.post("/v1/threads", {})).json["id"]
+        said = await ann.post(f"/v1/threads/{thread}/messages", {"messages": [{"content": "a"}]})
+
+        assert said.status == 201
+        await until(lambda: asked, 5.0, what="a question")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ...support.sides import is_side
 from ..catalogue import NAMES
 from ..figures import Figures
 from ..levels import profile_of
@@ -111,6 +112,8 @@ class _Collector:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report when there is something to say."""
     report = session.config.stash[REPORT]
+    if is_side(session.config):
+        return
     if report.outcomes:
         write_all(report, folder_of(session.config))
     if report.controls and session.config.getoption("--record-controls"):
