@@ -83,6 +83,11 @@ class Second:
         files = (self.state / "pids").glob("*")
         return {each.name: int(each.read_text("ascii").split()[0]) for each in files}
 
+    def events(self) -> str:
+        """What its supervisor has told so far."""
+        told = self.state / "events.log"
+        return told.read_text("utf-8") if told.exists() else ""
+
     def _start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ("nsenter", f"--net=/run/netns/{self.name}", *command),

@@ -120,10 +120,11 @@ class Supervisor:
             time.sleep(_PAUSE if waiting else 0)
 
     def _is_ready(self, component: Component) -> bool:
-        code = self._running[component.name].process.poll()
-        if code is not None:
-            raise ComponentError(component.name, f"ended with {code}", component.log)
-        return component.is_ready()
+        # An accident while starting is one: two kubelets that begin at the same moment take the
+        # same socket from each other, whose path is fixed in them (its device manager's).
+        running = self._running[component.name]
+        self._tend(running)
+        return running.process.poll() is None and component.is_ready()
 
     def _watch(self) -> None:
         while not self._is_ending:
@@ -144,11 +145,11 @@ class Supervisor:
             return
         if is_alive:
             return
-        now = time.monotonic()
+        now, how = time.monotonic(), f"ended with {running.process.returncode}"
         running.ends.append(now)
         if len(running.ends) == _RESTARTS and now - running.ends[0] < _RESTART_SECONDS:
-            raise ComponentError(component.name, "ends again and again", component.log)
-        self._say(f"{component.name} ended with {running.process.returncode}; starting it again.")
+            raise ComponentError(component.name, f"{how} again and again", component.log)
+        self._say(f"{component.name} {how}; starting it again.")
         running.process = _spawn(component)
 
     def _stop(self, *, keep_logs: bool) -> None:
