@@ -133,20 +133,24 @@ async def test_pages_are_read_by_an_index_and_no_further(
     thread = await filled(user, levels.thread_messages)
     step = levels.thread_messages // 12  # so that each of ten pages is a whole one
 
-    rows: list[float] = []
-    scans: list[int] = []
-    while len(rows) < ROUNDS and (not rows or min(rows) > MOST_ROWS or min(scans) > 0):
+    rounds: list[tuple[int, float]] = []  # scans of the whole table, rows for a page
+    while len(rounds) < ROUNDS and not (rounds and is_cheap(*rounds[-1])):
         before = await settled(admin_dsn)
         for number in range(CALLS):
             await page(user, thread, limit=10, after_seq=number % 10 * step)
             await page(user, thread, limit=10, backward="true")
         after = await settled(admin_dsn, rows=before["idx_tup_fetch"] + 10 * 2 * CALLS)
-        rows.append((after["idx_tup_fetch"] - before["idx_tup_fetch"]) / (2 * CALLS))
-        scans.append(after["seq_scan"] - before["seq_scan"])
+        rows = (after["idx_tup_fetch"] - before["idx_tup_fetch"]) / (2 * CALLS)
+        rounds.append((after["seq_scan"] - before["seq_scan"], rows))
 
-    assert min(scans) == 0
-    assert 10 <= min(rows) <= MOST_ROWS
-    figures.record("rows fetched for a page of 10", min(rows), n=2 * CALLS)
+    assert is_cheap(*rounds[-1]), rounds
+    assert rounds[-1][1] >= 10
+    figures.record("rows fetched for a page of 10", rounds[-1][1], n=2 * CALLS)
+
+
+def is_cheap(scans: int, rows: float) -> bool:
+    """Whether a page cost what it holds."""
+    return scans == 0 and rows <= MOST_ROWS
 
 
 async def counters(dsn: str) -> dict[str, int]:
