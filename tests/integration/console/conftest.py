@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -18,8 +19,10 @@ async def tenant(service_url: str, platform_key: str) -> DemoTenant:
 
 
 @pytest.fixture
-async def page(chromium: tuple[str, str], tmp_path: Path) -> AsyncIterator[Page]:
+async def page(chromium: tuple[str, str], short_folder: Path) -> AsyncIterator[Page]:
     """A window in a new browser; at the end it must have had nothing to complain about."""
-    async with browser(chromium, tmp_path) as page:
+    # Not the test's own folder: Chromium makes a socket, whose path may have 107 characters.
+    folder = Path(mkdtemp(prefix="browser-", dir=short_folder))
+    async with browser(chromium, folder) as page:
         yield page
         assert await page.complaints() == []
