@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 
 import aiohttp
 import pytest
@@ -12,6 +13,11 @@ from tests.support.tenants import DemoTenant
 from tests.support.waiting import until
 from threadkeep.client import Message, Threadkeep
 
+SCRIPTS = sorted(
+    each.name
+    for each in files("threadkeep.web").joinpath("console").iterdir()
+    if each.name.endswith(".js")
+)
 _SEQS = "return [...document.querySelectorAll('#timeline [data-seq]')].map((e) => +e.dataset.seq)"
 
 
@@ -34,8 +40,9 @@ async def thread_of(client: Threadkeep, *texts: str) -> str:
 async def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere(
     service_url: str,
 ) -> None:
+    assert "threadkeep.js" in SCRIPTS
     async with aiohttp.ClientSession(service_url) as session:
-        for path in ("/", "/console/console.js", "/console/threadkeep.js"):
+        for path in ("/", *(f"/console/{name}" for name in SCRIPTS)):
             async with session.get(path) as answer:
                 policy = dict(
                     part.strip().partition(" ")[::2]

@@ -1,4 +1,4 @@
-// Threadkeep's client for browsers: one ES module, no dependency.
+// Threadkeep's client for browsers: this ES module and the two that it imports, no dependency.
 //
 //   const client = new Threadkeep({ token });
 //   await client.append(threadId, "Hello");
@@ -7,6 +7,11 @@
 // Appends have an idempotency key and are repeated until they are answered. A subscription is
 // resumed from its cursor after every break: full jitter, drain hints obeyed, repeats dropped by
 // seq. A reader that does not keep up makes it pause, which loses nothing.
+
+import { ThreadkeepError, errorOf } from "./errors.js";
+import { Subscription } from "./subscription.js";
+
+export { ThreadkeepError };
 
 const FINAL_CODES = new Set([1008, 4401, 4403]);
 const STABLE_MS = 5000;
@@ -18,26 +23,6 @@ export const POLICY = {
   firstPauseMs: 100, // upper end of the first pause; it doubles with every attempt
   longestPauseMs: 5000,
 };
-
-/** What the service refused, or why it could not be reached (`code` "unreachable"). */
-export class ThreadkeepError extends Error {
-  constructor(error, status = 0) {
-    super(error.message ?? error.code);
-    this.name = "ThreadkeepError";
-    this.status = status;
-    this.code = error.code ?? "internal";
-    this.field = error.field;
-    this.state = error.state;
-    this.runId = error.run_id;
-    this.requestId = error.request_id;
-    this.retryAfterMs = error.retry_after_ms;
-    this.outcomeUnknown = error.outcome === "unknown";
-  }
-
-  get isTransient() {
-    return ["unavailable", "maintenance", "too_many", "unreachable"].includes(this.code);
-  }
-}
 
 /** A new idempotency key. */
 export function newKey() {
@@ -52,19 +37,6 @@ function pauseFor(policy, attempt, hint = 0) {
 }
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-function errorOf(response, body) {
-  if (body?.error) return new ThreadkeepError(body.error, response.status);
-  const codes = { 401: "not_authenticated", 404: "not_found", 413: "too_large", 429: "too_many" };
-  const code = codes[response.status] ?? (response.status >= 502 ? "unavailable" : "internal");
-  const seconds = Number(response.headers.get("Retry-After"));
-  const outcome = [502, 504].includes(response.status) ? "unknown" : undefined;
-  const message = `HTTP ${response.status}`;
-  return new ThreadkeepError(
-    { code, message, outcome, retry_after_ms: seconds ? seconds * 1000 : undefined },
-    response.status,
-  );
-}
 
 /** One user's threads. Says by `state` events how its socket stands; see `state`. */
 export class Threadkeep extends EventTarget {
@@ -305,151 +277,6 @@ export class Threadkeep extends EventTarget {
     } else {
       this.#feeds.get(frame.feed === "user" ? "user" : frame.thread_id)?._take(frame, size);
     }
-  }
-}
-
-/** What `subscribe` returns. One reader each. */
-class Subscription {
-  /** How the service answered last: `resumed`, `snapshot` or `forked`. */
-  verdict = null;
-  phase = "idle"; // idle, joining, waiting (for its snapshot), live, paused, ended
-  command = 0;
-
-  #client;
-  #limit;
-  #queue = [];
-  #waiting = null;
-  #error = null;
-  #epoch = null;
-  #seq = -1;
-
-  constructor(client, threadId, cursor, limit) {
-    this.#client = client;
-    this.#limit = limit;
-    this.threadId = threadId;
-    if (cursor) {
-      [this.#epoch] = cursor.split("-");
-      this.#seq = Number(cursor.split("-")[1]);
-    }
-  }
-
-  get name() {
-    return this.threadId ?? "user";
-  }
-
-  get target() {
-    return this.threadId ? { thread_id: this.threadId } : { feed: "user" };
-  }
-
-  /** Up to where events were taken in, as `<epoch>-<seq>`; null before the first answer. */
-  get cursor() {
-    return this.#epoch && this.#seq >= 0 ? `${this.#epoch}-${this.#seq}` : null;
-  }
-
-  get place() {
-    return this.cursor ? { cursor: this.cursor } : {};
-  }
-
-  get isJoined() {
-    return ["joining", "waiting", "live"].includes(this.phase);
-  }
-
-  /** Stop following. */
-  close() {
-    this.#client._leave(this);
-    this._end(null);
-  }
-
-  async next() {
-    while (!this.#queue.length) {
-      if (this.phase === "ended") {
-        if (this.#error) throw this.#error;
-        return { value: undefined, done: true };
-      }
-      await new Promise((resolve) => (this.#waiting = resolve));
-    }
-    const value = this.#queue.shift();
-    if (this.phase === "paused" && this.#queue.length <= this.#limit / 4) this.#client._join(this);
-    return { value, done: false };
-  }
-
-  async return() {
-    this.close();
-    return { value: undefined, done: true };
-  }
-
-  [Symbol.asyncIterator]() {
-    return this;
-  }
-
-  _end(error) {
-    if (this.phase === "ended") return;
-    this.phase = "ended";
-    this.#error = error;
-    this.#waiting?.();
-  }
-
-  _answered(frame) {
-    if (frame.type !== "error") return this.#joined(frame);
-    const error = new ThreadkeepError(frame.error);
-    if (!error.isTransient) {
-      this.#client._leave(this);
-      return this._end(error);
-    }
-    this.phase = "paused";
-    setTimeout(() => this.phase === "paused" && this.#client._join(this), error.retryAfterMs ?? 1000);
-  }
-
-  _take(frame) {
-    if (frame.type === "subscribed") return this.#joined(frame); // begun anew by the service
-    if (frame.type === "error") {
-      this.#client._leave(this);
-      return this._end(new ThreadkeepError(frame.error));
-    }
-    if (frame.type === "snapshot" && this.phase === "waiting") return this.#snapshot(frame);
-    if (this.phase !== "live") return;
-    if (frame.seq === undefined) this.#put(frame);
-    else if (frame.seq === this.#seq + 1) {
-      this.#seq = frame.seq;
-      this.#put(frame);
-    } else if (frame.seq > this.#seq) {
-      this.#client._unsubscribe(this);
-      this.#client._join(this); // a hole: read it from the log
-    }
-    if (this.#queue.length >= this.#limit) {
-      this.#client._unsubscribe(this);
-      this.phase = "paused";
-    }
-  }
-
-  #joined(frame) {
-    if (!this.threadId) {
-      this.phase = "live";
-      return this.#put({ type: "subscribed", feed: "user" });
-    }
-    this.verdict = frame.verdict;
-    const from = this.#seq;
-    this.#epoch = frame.epoch;
-    if (frame.verdict === "resumed") this.phase = "live";
-    else {
-      this.#seq = -1;
-      this.phase = "waiting";
-    }
-    const { verdict, epoch, last_seq } = frame;
-    this.#put({ type: "subscribed", thread_id: this.threadId, verdict, epoch, last_seq, from });
-  }
-
-  #snapshot(frame) {
-    this.phase = "live";
-    this.#seq = frame.payload.last_seq;
-    this.#put(frame);
-    for (const entry of frame.payload.entries) this.#put(entry);
-  }
-
-  #put(event) {
-    this.#queue.push(event);
-    this.#waiting?.();
-    this.#waiting = null;
   }
 }
 
