@@ -23,6 +23,7 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if "__pycache__" not in path.parts
 )
+SCRIPTS = sorted((ROOT / "service").rglob("*.js"))
 
 
 def name_of(path: Path) -> str:
@@ -46,6 +47,11 @@ def test_there_is_something_to_check() -> None:
 def test_modules_and_functions_stay_readable(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= MODULE_LINES
     assert [(name, lines) for name, lines in functions(path) if lines > FUNCTION_LINES] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_scripts_of_pages_stay_readable(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= MODULE_LINES
 
 
 @pytest.mark.parametrize("folder", ["service", "operator"])

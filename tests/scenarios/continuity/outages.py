@@ -109,7 +109,11 @@ def record(how: How, prober: Prober, figures: Figures) -> None:
     figures.judge(f"{name}, no write for", prober.downtime(), "s", n=count, below=DOWNTIME_SECONDS)
     back = min(p.answered for p in writes if p.is_ok and p.sent >= ended) - ended
     figures.record(f"{name}, served again after", back, "s", n=1)
-    longest = max(p.answered - p.sent for p in refused)
-    figures.record(f"{name}, longest wait for a refusal", longest, "s", n=len(refused))
+    told = [p for p in refused if p.outcome.isdigit()]
+    # Those that no process has seen: a cluster refuses connections itself while no pod is ready.
+    figures.record(f"{name}, not answered", len(refused) - len(told), n=count)
+    if told:
+        longest = max(p.answered - p.sent for p in told)
+        figures.record(f"{name}, longest wait for a refusal", longest, "s", n=len(told))
     figures.record(f"{name}, acknowledged and lost", 0, n=count)
     figures.draw(prober.chart(name))
