@@ -75,11 +75,17 @@ async def _start(site: Site, host: str, port: int) -> None:
 
 
 def _listen_to_signals(stop: asyncio.Event) -> None:
-    """The first signal drains; the second ends the process as it stands."""
+    """The first signal drains; the second ends the process as it stands.
+
+    One that comes while it drains because its supervisor has said so is the first.
+    """
+    is_asked = False
 
     def asked() -> None:
-        if stop.is_set():
+        nonlocal is_asked
+        if is_asked:
             os._exit(1)
+        is_asked = True
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -87,6 +93,6 @@ def _listen_to_signals(stop: asyncio.Event) -> None:
 
 
 def _orphaned(stop: asyncio.Event) -> None:
-    """Standard input has ended: the process that started this one is gone."""
+    """Standard input has ended: the supervisor says so, or is gone."""
     asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
     stop.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -29,10 +30,10 @@ async def supervise(host: str, port: int, count: int) -> int:
         supervisor = _Supervisor(address)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, supervisor.stop, number)
+            loop.add_signal_handler(number, supervisor.asked)
         _log.info("serve.supervising", address=f"http://{host}:{address[1]}", workers=count)
         codes = await asyncio.gather(*(supervisor.keep(n) for n in range(count)))
-    return max(codes)
+    return max(codes) if min(codes) >= 0 else 1
 
 
 def hold(host: str, port: int) -> socket.socket:
@@ -61,11 +62,22 @@ class _Supervisor:
         self._running: set[Process] = set()
         self._stopping = asyncio.Event()
 
-    def stop(self, number: int) -> None:
-        """Hand the signal down; a second one reaches the processes too and ends them at once."""
+    def asked(self) -> None:
+        """The first signal drains; the second ends all processes as they stand.
+
+        Neither is handed down: terminals and init systems often send it to every process, and
+        a process must not take the two for a second one.
+        """
+        if self._stopping.is_set():
+            for process in self._running:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        self._end()
+
+    def _end(self) -> None:
         self._stopping.set()
         for process in self._running:
-            process.send_signal(number)
+            _drain(process)
 
     async def keep(self, worker: int) -> int:
         """Run one process again and again, with growing pauses; its last exit code."""
@@ -78,7 +90,7 @@ class _Supervisor:
                 return code
             _log.error("serve.worker_ended", worker=worker, exit_code=code)
             if code in _FOR_GOOD:
-                self.stop(signal.SIGTERM)
+                self._end()
                 return code
             if loop.time() - begun > _STABLE_SECONDS:
                 pause = _FIRST_PAUSE
@@ -91,11 +103,11 @@ class _Supervisor:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "threadkeep", "serve", "--supervised"),
             *("--host", host, "--port", str(port)),
-            stdin=PIPE,  # its end tells the process that this one is gone
+            stdin=PIPE,  # its end tells the process to end, also when this one is gone
         )
         self._running.add(process)
         if self._stopping.is_set():  # the signal came while it was being started
-            process.terminate()
+            _drain(process)
         try:
             return await process.wait()
         finally:
@@ -107,3 +119,9 @@ class _Supervisor:
         except TimeoutError:
             return False
         return True
+
+
+def _drain(process: Process) -> None:
+    """Tell a process to drain and end: by its standard input, which belongs to it alone."""
+    if process.stdin is not None:
+        process.stdin.close()
