@@ -48,14 +48,19 @@ class DemoTenant:
 
 
 async def make_tenant(
-    url: str, platform_key: str, *, tier: str = "unlimited", agents: Mapping[str, Any] | None = None
+    url: str,
+    platform_key: str,
+    *,
+    tier: str = "unlimited",
+    limits: Mapping[str, int] | None = None,
+    agents: Mapping[str, Any] | None = None,
 ) -> DemoTenant:
     """A new tenant; `agents` are scripted ones by name, with their settings."""
     secret = secrets.token_urlsafe(32)
     async with Threadkeep(url, api_key=platform_key) as platform:
-        made = await platform.call(
-            "POST", "/v1/tenants", body={"name": f"test-{secrets.token_hex(8)}", "tier": tier}
-        )
+        name = f"test-{secrets.token_hex(8)}"
+        body = {"name": name, "tier": tier, "limits": dict(limits or {})}
+        made = await platform.call("POST", "/v1/tenants", body=body)
         path = f"/v1/tenants/{made['id']}"
         key = await platform.call("POST", f"{path}/keys", body={"name": "test"})
         issuer = {

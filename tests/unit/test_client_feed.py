@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import msgspec
 
+from threadkeep.client import RetryPolicy
 from threadkeep.client.events import Entry, decode_entry
-from threadkeep.client.feeds import Feed
+from threadkeep.client.feeds import Feed, State
+from threadkeep.client.sockets import Socket
+from threadkeep.client.transport import Transport
 
 
 def entry(seq: int, epoch: str = "e") -> Entry:
@@ -18,6 +24,20 @@ def resumed_at(seq: int) -> Feed:
     feed = Feed("thr_1", cursor=f"e-{seq}", after_seq=None, limit=10)
     feed.joined("resumed", "e", 9)
     return feed
+
+
+async def test_what_begins_anew_is_not_taken_by_a_feed_that_has_left() -> None:
+    """A new history that crosses with the end of a subscription: the service sends no more."""
+    socket = Socket(cast("Transport", SimpleNamespace(policy=RetryPolicy())))
+    anew = {"type": "subscribed", "thread_id": "thr_1", "verdict": "forked", "epoch": "f"}
+    seen = {}
+    for state in State:
+        feed = resumed_at(3)
+        socket.feeds["thr_1"], feed.state, feed.command = feed, state, 7
+        socket._receive(msgspec.json.encode({**anew, "last_seq": 9}).decode())
+        seen[state] = feed.epoch
+
+    assert {state for state, epoch in seen.items() if epoch == "f"} == {State.WAITING, State.LIVE}
 
 
 def test_a_repeat_is_dropped_and_nothing_is_asked_for_again() -> None:

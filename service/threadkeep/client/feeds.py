@@ -49,6 +49,9 @@ class Feed:
         self.verdict: str | None = None
         self.command = 0
         """Number of the last subscribe command."""
+        self.refusals = 0
+        """How often the service said to come again later, since it last took the feed in."""
+        self.refused_since = 0.0
         self._cursor = cursor
         self._after_seq = after_seq
         self._limit = limit
@@ -80,6 +83,7 @@ class Feed:
     def joined(self, verdict: str, epoch: str, last_seq: int) -> None:
         """The service has answered a subscribe command, or has begun anew by itself."""
         self.verdict = verdict
+        self.refusals = 0
         if verdict == "resumed":
             if self.epoch is None:
                 self.seq = self._start()
@@ -176,4 +180,5 @@ class UserFeed(Feed):
     def live(self) -> None:
         """The service has answered the subscribe command."""
         self.state = State.LIVE
+        self.refusals = 0
         self._put(FeedJoined(), 0)

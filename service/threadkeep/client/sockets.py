@@ -213,8 +213,13 @@ class Socket:
 
     def _on_subscribed(self, frame: Answer) -> None:
         feed = self.feeds.get(frame["thread_id"])
-        # An answer to an earlier subscription of the same thread is no answer to this one.
-        if feed is not None and frame.get("re") in (feed.command, None):
+        if feed is None:
+            return
+        # An answer to an earlier subscription of the same thread is no answer to this one; what
+        # the service begins anew is over where this side has left, or has asked again.
+        number = frame.get("re")
+        is_anew = number is None and feed.state in (State.WAITING, State.LIVE)
+        if is_anew or (number == feed.command and feed.state is State.JOINING):
             feed.joined(frame["verdict"], frame["epoch"], frame["last_seq"])
 
     def _on_snapshot(self, text: str) -> None:
@@ -245,10 +250,15 @@ class Socket:
         return None
 
     def _refused(self, feed: Feed, error: dict[str, Any]) -> None:
-        exc = from_error(0, error)
-        if isinstance(exc, Unavailable | TooMany):
+        exc, policy, now = from_error(0, error), self._transport.policy, self._loop.time()
+        if not feed.refusals:
+            feed.refused_since = now
+        # A service that is away is waited for; a limit that does not give way is the caller's.
+        is_patient = now - feed.refused_since < policy.total_seconds
+        if isinstance(exc, Unavailable) or (isinstance(exc, TooMany) and is_patient):
             feed.state = State.IDLE
-            pause = self._transport.policy.pause(0, exc.retry_after)
+            pause = policy.pause(feed.refusals, exc.retry_after)
+            feed.refusals += 1
             self._loop.call_later(pause, self._join_again, feed)
         else:
             del self.feeds[feed.thread]

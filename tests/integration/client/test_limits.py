@@ -100,3 +100,19 @@ async def test_over_a_limit_nobody_waits_for_longer_than_agreed(
     assert refused.value.retry_after is not None
     assert refused.value.retry_after > RetryPolicy().total_seconds
     assert refused.value.status == 429
+
+
+async def test_a_limit_of_subscriptions_is_told_to_who_is_over_it(
+    service_url: str, platform_key: str
+) -> None:
+    """Not at once, since others may leave; and those within the limit do not notice."""
+    limited = await make_tenant(service_url, platform_key, limits={"subscriptions_per_socket": 1})
+    async with limited.client(retry=RetryPolicy(total_seconds=2.0)) as client:
+        one, other = [await client.threads.create() for _ in range(2)]
+        within, over = client.subscribe(one), client.subscribe(other)
+        assert seqs(await up_to(within, 1)) == [1]
+        with pytest.raises(TooMany):
+            await up_to(over, 1)
+        await client.append(one, "still here")
+
+        assert seqs(await up_to(within, 2)) == [2]

@@ -244,6 +244,26 @@ async def test_another_history_gives_every_reader_a_new_snapshot(
         assert sink.entries == await process.log(ann, thread)
 
 
+async def test_the_new_snapshots_wait_for_room(
+    pair: list[Process], ann: Principal, thread: str, database: Database
+) -> None:
+    """A slow reader of many threads would have all of them queued at once otherwise."""
+    slow, quick = [await pair[0].subscribe(ann, thread) for _ in range(2)]
+    slow.stall()
+    async with superuser(database.superuser_url) as connection:
+        await connection.execute("UPDATE installation SET salt = salt + 1")
+    await quick.is_told(2)
+    await pair[0].append(ann, thread, "one")
+    await quick.reaches(1)
+    told = len(slow.joined)
+    slow.go_on()
+    await slow.reaches(1)
+
+    assert told == 1
+    assert [answer.verdict for answer in slow.joined] == ["snapshot", "forked"]
+    assert slow.entries == quick.entries == await pair[0].log(ann, thread)
+
+
 async def test_a_purged_thread_ends_its_subscriptions(
     pair: list[Process], ann: Principal, thread: str, database: Database
 ) -> None:

@@ -258,13 +258,16 @@ class Subscription:
 
     async def _rejoin(self) -> None:
         try:
-            joined = await self._join_again()
+            # As in catching up: one snapshot at a time, or those of all threads would be queued.
+            async with self.outlet.turn:
+                await self.sink.room()
+                if self.sink.closed:
+                    self.end()
+                    return
+                self._take_in(await self._join_again(), "forked")
+                self.sink.rejoined(self)
         except ThreadkeepError as exc:
             self.end(exc)
-            return
-        self._take_in(joined, "forked")
-        try:
-            self.sink.rejoined(self)
         except Exception:  # noqa: BLE001 - as in deliver
             self._fail()
         else:

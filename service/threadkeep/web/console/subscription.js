@@ -95,7 +95,10 @@ export class Subscription {
   }
 
   _take(frame) {
-    if (frame.type === "subscribed") return this.#joined(frame); // begun anew by the service
+    if (frame.type === "subscribed") {
+      // Begun anew by the service; in any other phase this one is on its way out, or asked anew.
+      return ["waiting", "live"].includes(this.phase) ? this.#joined(frame) : undefined;
+    }
     if (frame.type === "error") {
       this.#client._leave(this);
       return this._end(new ThreadkeepError(frame.error));

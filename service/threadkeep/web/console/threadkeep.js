@@ -203,6 +203,7 @@ export class Threadkeep extends EventTarget {
       return;
     }
     if (generation !== this.#generation) return;
+    this.#openedAt = 0; // one that never opens was not stable
     const socket = new WebSocket(`${this.#url.replace(/^http/, "ws")}/v1/ws?ticket=${ticket}`);
     this.#socket = socket;
     socket.onopen = () => this.#opened();
