@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import asyncpg
+from msgspec import structs
 
 from threadkeep.errors import ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
@@ -167,10 +168,19 @@ class _Lane:
                 await self._wake.wait()
                 continue
             count = min(BATCH_ITEMS, len(self._queue))
-            taken = [self._queue.popleft() for _ in range(count)]
-            await self._write([item for _, item in taken], min(until for until, _ in taken))
+            taken = self._in_time([self._queue.popleft() for _ in range(count)])
+            if taken:
+                await self._write([item for _, item in taken], min(until for until, _ in taken))
         if self._connection is not None:
             self._connection.terminate()
+
+    def _in_time(self, taken: list[tuple[float, Item]]) -> list[tuple[float, Item]]:
+        """Without those that have waited too long, which are told that nothing was changed."""
+        now = asyncio.get_running_loop().time()
+        late = [item for until, item in taken if until <= now]
+        if late:
+            self._answer(late, [Unavailable("Too many appends are waiting.") for _ in late])
+        return [(until, item) for until, item in taken if until > now]
 
     async def _write(self, items: list[Item], deadline: float) -> None:
         items.sort(key=attrgetter("tenant", "thread"))  # stable: a thread keeps its order
@@ -190,11 +200,12 @@ class _Lane:
         loop = asyncio.get_running_loop()
         one_by_one = False
         while True:
-            left = deadline - loop.time()
+            left, were_sent = deadline - loop.time(), [item.sent for item in items]
             try:
                 async with asyncio.timeout(max(left, 0.0)):
                     connection = await self._connected()
-                    return await self._send(connection, items, one_by_one=one_by_one)
+                    verdicts = await self._send(connection, items, one_by_one=one_by_one)
+                return [*map(_resolved, items, verdicts, were_sent)] if any(were_sent) else verdicts
             except _RETRIED as exc:
                 self._drop_connection()
                 _log.warning("append.retry", items=len(items), error=type(exc).__name__)
@@ -247,3 +258,15 @@ class _Lane:
             callback(value)
         except Exception:  # noqa: BLE001 - one caller's mistake must not cost others their answers
             _log.exception("append.callback_failed")
+
+
+def _resolved(item: Item, verdict: Verdict, was_sent: bool) -> Verdict:  # noqa: FBT001 - mapped
+    """What the answer to a repeat says about an item whose first answer was lost."""
+    if was_sent and isinstance(verdict, Unavailable):
+        return Unavailable(outcome_unknown=True)  # the first try may still be under way
+    if was_sent and isinstance(verdict, Appended) and verdict.repeated:
+        # Ids are made for one request: with the same ones it is our own first try that grew the
+        # log, and nobody has heard of it yet.
+        is_own = list(verdict.ids) == [draft.id for draft in item.drafts]
+        return structs.replace(verdict, repeated=not is_own)
+    return verdict
