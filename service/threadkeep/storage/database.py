@@ -11,6 +11,7 @@ import asyncpg
 
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import DependencyError, ThreadkeepError, Unavailable
+from threadkeep.logs import get_logger
 from threadkeep.settings import Settings
 from threadkeep.storage import revision
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:  # generic for the type checker alone
 else:
     Connection = asyncpg.Connection
 Record = asyncpg.Record
+_log = get_logger(__name__)
 
 RESERVED: Final = 1
 """Connections kept out of the pool for LISTEN/NOTIFY."""
 _CONNECT_SECONDS: Final = 3.0
+_GRACE_SECONDS: Final = 1.0
+"""So much later than its caller the server itself gives a statement up."""
 
 _AWAY: Final = (
     OSError,
@@ -80,9 +84,9 @@ class Database:
         self._settings = settings
         self._seconds = settings.request_seconds
         self._pool: asyncpg.Pool[Any] | None = None
-        self._reopening = asyncio.Lock()
+        self._is_known = False
         self.salt = 0
-        """Salt of the database at start; reads and appends return the current one."""
+        """Salt of the database when it was last connected to; reads and appends return theirs."""
 
     async def open(self) -> None:
         """Connect, and refuse a server or schema that would break promises."""
@@ -120,12 +124,11 @@ class Database:
         """A connection of its own, out of the pool: an append lane or LISTEN."""
         url = self._settings.direct_url if direct else self._settings.database_url
         pooled = self._settings.database_pooled and not direct
-        return await asyncpg.connect(
-            url,
-            timeout=_CONNECT_SECONDS,
-            command_timeout=self._seconds,
-            statement_cache_size=0 if pooled else 100,
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
+            url, **self._options(is_pooled=pooled)
         )
+        await self._adopt(connection)
+        return connection
 
     async def call(self, query: str, *args: Any, seconds: float | None = None) -> list[Record]:
         """One statement in one round trip, committed by itself; `seconds`: a time limit of its own.
@@ -223,12 +226,36 @@ class Database:
             self._settings.database_url,
             min_size=1,
             max_size=max(1, self.pool_size),
-            timeout=_CONNECT_SECONDS,
-            command_timeout=self._seconds,
-            statement_cache_size=0 if self._settings.database_pooled else 100,
             max_inactive_connection_lifetime=60,
+            init=self._adopt,
             reset=_no_reset,
+            **self._options(is_pooled=self._settings.database_pooled),
         )
+
+    def _options(self, *, is_pooled: bool) -> dict[str, Any]:
+        """Of every connection. The server ends by itself what nobody waits for any more.
+
+        PgBouncer takes no such setting from its clients; its own is `query_timeout`.
+        """
+        limit = f"{(self._seconds + _GRACE_SECONDS) * 1000:.0f}"
+        return {
+            "timeout": _CONNECT_SECONDS,
+            "command_timeout": self._seconds,
+            "statement_cache_size": 0 if is_pooled else 100,
+            "server_settings": {} if is_pooled else {"statement_timeout": limit},
+        }
+
+    async def _adopt(self, connection: Connection) -> None:
+        """Find out on every new connection whether this still is the same history.
+
+        A standby that was promoted meanwhile may lack what was acknowledged and delivered; its
+        readers need another epoch before anything is read or appended.
+        """
+        if self._is_known:
+            row = await fetch_one(connection, "SELECT salt, changed FROM adopt_installation()")
+            self.salt = row["salt"]
+            if row["changed"]:
+                _log.warning("database.another_history")
 
     async def _check(self, connection: Connection) -> None:
         settings = await fetch_one(
@@ -250,6 +277,7 @@ class Database:
                 "The schema is older than this version: run `threadkeep migrate`."
             )
         self.salt = row["salt"]
+        self._is_known = True
 
 
 async def _no_reset(_connection: Any) -> None:

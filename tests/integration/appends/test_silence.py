@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.postgres import Database
+from tests.support.postgres import Database, one_value
 from tests.support.proxy import proxied
+from tests.support.waiting import until
 from threadkeep.errors import Unavailable
 from threadkeep.services.probes import Probes
 from threadkeep.storage import database as storage
@@ -91,3 +92,23 @@ async def test_a_statement_midway_costs_one_limit_too(database: Database) -> Non
             await use()
 
         assert time.monotonic() - begun < ROOM * LIMIT
+
+
+async def test_the_server_gives_up_what_nobody_waits_for(database: Database) -> None:
+    """Else each time limit would leave a busy backend behind, outside of every budget."""
+    running = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND query = 'SELECT pg_sleep(60)' AND state = 'active'"
+    )
+
+    async def count() -> int:
+        return int(await one_value(database.superuser_url, running))
+
+    async def is_given_up() -> bool:
+        return await count() == 0
+
+    async with lanes_on(database, THREADKEEP_REQUEST_SECONDS="0.5") as lanes:
+        with pytest.raises(Unavailable):
+            await lanes.database.call("SELECT pg_sleep(60)")
+        assert await count() == 1
+        await until(is_given_up, 20, what="the end of what nobody waits for")
