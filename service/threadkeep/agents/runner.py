@@ -176,7 +176,8 @@ async def _end(handle: Handle, failure: BaseException) -> None:
             case RunCancelledError():
                 await handle.fail("Cancelled.")
             case Unavailable():
-                await _let_go(handle)
+                # The lease runs out, which counts: handed over at once it might go on for ever.
+                _log.warning("run.waits", run=run, error=failure.message)
             case Conflict() if failure.state is not None:
                 await handle.interrupt(failure.message)
             case ThreadkeepError():

@@ -18,6 +18,7 @@ from threadkeep.domain import events
 from threadkeep.domain.messages import Message
 from threadkeep.domain.run_payloads import ToolOutput
 from threadkeep.domain.runs import LeaseTimes
+from threadkeep.errors import Unavailable
 from threadkeep.services.messages import Messages
 from threadkeep.services.projector import Projector
 from threadkeep.services.rates import Rates
@@ -315,6 +316,29 @@ async def test_a_script_goes_on_where_the_dead_runner_stopped(database: Database
 
 async def _has(library: Library, thread: str, kind: str) -> bool:
     return kind in await library.office.kinds(thread)
+
+
+async def test_what_an_agent_cannot_reach_is_tried_a_few_times_only(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try counts, as each of a worker that is lost does."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(Search, "messages", away)
+    async with library_on(database, times=QUICK) as library:
+        library.office.runs.reaper.start()
+        thread = await library.office.thread()
+        asked = "Who wrote the Odyssey?"
+        run = (await library.office.start(thread, asked, agent="librarian")).run.id
+        try:
+            log = await library.ended(thread, run)
+        finally:
+            await library.office.runs.reaper.aclose()
+
+    assert log[-1][1]["status"] == "failed"
+    assert kinds(log).count("agent_resumed") == QUICK.attempts - 1
 
 
 async def test_a_leaving_process_hands_its_runs_over(database: Database) -> None:

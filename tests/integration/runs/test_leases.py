@@ -16,6 +16,7 @@ from threadkeep.errors import Conflict, NotFound, StaleFence
 from .desks import QUICK, Office, office_on
 
 THOUGHT = RunEvent("agent_thinking", {"thought": "hm"})
+PAUSE = RunEvent("requires_action", {})
 CALL = RunEvent("tool_executing", {"tool_name": "t", "call_id": "c", "tool_input": {"a": 1}})
 
 
@@ -172,6 +173,37 @@ async def test_a_holder_sees_the_cancel_and_ends_the_run(database: Database) -> 
         assert lease.cancel_requested
         assert written.cancel_requested
         assert ended.status == "cancelled"
+        await office.check(thread)
+
+
+async def test_a_cancel_is_not_lost_when_the_holder_lets_go(database: Database) -> None:
+    """It asks for an action before it hears of the cancel: nobody holds the run after that."""
+    async with office_on(database) as office:
+        thread = await office.thread()
+        run = (await office.start(thread)).run.id
+        held = await office.claim()
+        await office.runs.append_events(office.tenant, run, held.fence, [CALL])
+        await office.runs.cancel(office.principal, run)
+
+        written = await office.runs.append_events(office.tenant, run, held.fence, [PAUSE])
+
+        assert written.cancel_requested
+        assert (await office.run(run)).status == "cancelled"
+        await refuse_everything(office, run, held.fence)
+        await office.check(thread)
+
+
+async def test_a_cancel_outlives_the_threads_return(database: Database) -> None:
+    """The thread was deleted, which cancels its runs, and came back before the reaper did."""
+    async with office_on(database) as office:
+        thread = await office.thread()
+        run = (await office.start(thread)).run.id
+        held = await office.claim()
+        await office.runs.append_events(office.tenant, run, held.fence, [CALL, PAUSE])
+        await office.execute("UPDATE runs SET cancel_requested = true WHERE id = $1", run)
+
+        assert await office.runs.reap() == 1
+        assert (await office.run(run)).status == "cancelled"
         await office.check(thread)
 
 

@@ -133,7 +133,8 @@ class Leases:
         if run.status not in events.ACTIVE:
             return False
         is_held = run.lease_until is not None and run.lease_until > scribe.now
-        if is_held or (run.status != events.RUNNING and not is_deleted):
+        is_left = run.status == events.ACTION_REQUIRED and run.cancel_requested
+        if is_held or not (run.status == events.RUNNING or is_deleted or is_left):
             return False
         if is_deleted:
             scribe.expel(events.INTERRUPTED, "The thread was deleted.")

@@ -206,6 +206,9 @@ class Scribe:
         self.run = replace(self.run, open_calls={**self.run.open_calls, given.call_id: call})
 
     def _require_action(self, given: RequiresAction) -> None:
+        if self.run.cancel_requested:  # nobody would tell the holder any more: it lets go here
+            self.expel(events.CANCELLED, "Cancelled.")
+            return
         payload: dict[str, Any] = {"call_ids": sorted(self.run.open_calls)}
         if given.reason is not None:
             payload["reason"] = given.reason

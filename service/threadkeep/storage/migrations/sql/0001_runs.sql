@@ -41,6 +41,12 @@ AS $$
                           AND h.owner = r.owner AND h.state = 'deleted'
       WHERE r.status IN ('queued', 'requires_action', 'recovering')
       LIMIT p_limit)
+    UNION ALL
+    -- Of a thread that was deleted and came back before the reaper did.
+    (SELECT r.tenant_id, r.owner, r.thread_id, r.id
+       FROM public.runs r
+      WHERE r.status = 'requires_action' AND r.cancel_requested
+      LIMIT p_limit)
 $$;
 
 -- The thread and user of a tenant's run, for workers, which know neither.
