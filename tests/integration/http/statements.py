@@ -54,11 +54,12 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Statements:
         connection.add_query_logger(statements.note)
         return connection
 
-    async def init(connection: Any) -> None:
-        connection.add_query_logger(statements.note)
+    def create_watched(*args: Any, init: Any, **options: Any) -> Any:
+        async def init_watched(connection: Any) -> None:
+            await init(connection)  # what each connection asks is no part of a request
+            connection.add_query_logger(statements.note)
 
-    def create_watched(*args: Any, **options: Any) -> Any:
-        return create_pool(*args, init=init, **options)
+        return create_pool(*args, init=init_watched, **options)
 
     monkeypatch.setattr(asyncpg, "connect", connect_watched)
     monkeypatch.setattr(asyncpg, "create_pool", create_watched)
