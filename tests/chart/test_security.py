@@ -164,22 +164,3 @@ def _names(node: ast.AST) -> list[str]:
     if isinstance(node, ast.ImportFrom):
         return [node.module or ""]
     return []
-
-
-def test_policies_let_nobody_but_the_release_reach_the_database(defaults: list[Object]) -> None:
-    policy = chart.only(defaults, "NetworkPolicy", "postgres")["spec"]
-
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["egress"] == []
-    (rule,) = policy["ingress"]
-    assert rule["ports"] == [{"port": 5432, "protocol": "TCP"}]
-    assert rule["from"] == [
-        {
-            "podSelector": {
-                "matchLabels": {
-                    "app.kubernetes.io/name": "threadkeep",
-                    "app.kubernetes.io/instance": chart.RELEASE,
-                }
-            }
-        }
-    ]

@@ -67,3 +67,35 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /* Where pods of the service and migrations may connect to. */}}
+{{- define "threadkeep.egress" -}}
+- ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+{{- if eq .Values.database.mode "bundled" }}
+- ports: [{port: 5432, protocol: TCP}]
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "threadkeep.selectorLabels" (dict "root" . "component" "postgres") | nindent 10 }}
+{{- else }}
+- ports: [{port: {{ .Values.database.external.port }}, protocol: TCP}]
+{{- end }}
+{{- if eq .Values.redis.mode "bundled" }}
+- ports: [{port: 6379, protocol: TCP}]
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "threadkeep.selectorLabels" (dict "root" . "component" "redis") | nindent 10 }}
+{{- else if eq .Values.redis.mode "external" }}
+- ports: [{port: {{ .Values.redis.external.port }}, protocol: TCP}]
+{{- end }}
+{{- with .Values.networkPolicy.egressPorts }}
+- ports:
+    {{- range . }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}
+{{- with .Values.networkPolicy.extraEgress }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
