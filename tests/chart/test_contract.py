@@ -139,6 +139,7 @@ def test_updates_never_take_a_pod_before_another_is_there(objects: list[Object])
 
 
 def test_replicas_belong_to_the_autoscaler_where_there_is_one(helm: Helm) -> None:
+    """Of a first install; what an upgrade finds, it repeats (test_upgrades.py)."""
     scaled = helm.objects("--set", "autoscaling.enabled=true")
 
     assert (
