@@ -117,3 +117,50 @@ def test_something_else_is_no_report(folder: Path) -> None:
 
     assert done.exit_code == 1
     assert "no ConfigMap with the results of a run" in done.output
+
+
+def test_a_cluster_that_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\nexec sleep 60\n", "utf-8")
+    kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("threadkeep.cli.report._SECONDS", 0.2)
+
+    done = CliRunner().invoke(report, ["scaling-1", "--no-open"])
+
+    assert done.exit_code == 1
+    assert "kubectl did not answer within 0.2 s." in done.output
+
+
+@pytest.mark.parametrize("place", [".", ".hidden", ".."])
+def test_every_page_has_a_name(folder: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Also those of folders that are named by dots."""
+    here = folder / ".hidden" / "here"
+    here.mkdir(parents=True)
+    for each in (here, here.parent, here / ".hidden"):
+        each.mkdir(exist_ok=True)
+        (each / "report.html").write_text("<h1>the page</h1>", "utf-8")
+    monkeypatch.chdir(here)
+
+    done = CliRunner().invoke(report, [place, "--no-open"])
+
+    assert done.exit_code == 0, done.output
+    written = here / ("here.html" if place == "." else "hidden.html")
+    assert written.read_text("utf-8") == "<h1>the page</h1>"
+    assert not (here / ".html").exists()
+
+
+@pytest.mark.parametrize(
+    "run", ["Scaling", "a/b", "a..b", "-", "a" * 254, "a" * 300, "", "scaling-1\n"]
+)
+def test_what_can_be_no_run_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    done = CliRunner().invoke(report, ["--no-open", "--", run])
+
+    assert done.exit_code == 2
+    assert list(tmp_path.iterdir()) == []

@@ -23,8 +23,9 @@ from threadkeep.storage import roles
     help="Try again for so long while the database is away or its tables are in use.",
 )
 def migrate(revision: str, wait: float) -> None:
-    """Migrate the database at THREADKEEP_DATABASE_DIRECT_URL, as the owner of its schema.
+    """Migrate the database at THREADKEEP_DATABASE_URL, as the owner of its schema.
 
+    THREADKEEP_DATABASE_DIRECT_URL, where it is set, is the way to it instead.
     THREADKEEP_APP_PASSWORD(_FILE), where it is set, becomes the password of `threadkeep_app`.
     Does nothing where the schema is up to date or newer. Two that run at once take turns.
     """

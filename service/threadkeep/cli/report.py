@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +17,10 @@ from threadkeep.errors import DependencyError
 
 PAGE: Final = "report.html"
 _SECONDS: Final = 60
+_PART: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME: Final = re.compile(rf"{_PART}(\.{_PART})*")
+_NAME_LENGTH: Final = 253
+"""What Kubernetes takes as the name of an object."""
 
 
 @click.command()
@@ -33,19 +38,35 @@ def report(
 
     A Job's results are in a ConfigMap of its name, which kubectl fetches.
     """
-    place = Path(run)
-    if place.exists():
+    place = on_disk(run)
+    if place:
         page, summary = from_file(place)
-    else:
+    elif _NAME.fullmatch(run) and len(run) <= _NAME_LENGTH:
         page, summary = from_config_map(fetched(run, namespace, context))
-    target = output or Path(f"{place.name if place.exists() else run}".split(".")[0] + ".html")
-    if not (place.exists() and target.resolve() == place.resolve()):
+    else:
+        raise click.UsageError(f"{run!r} is no file, and cannot be the name of a Job.")
+    target = output or Path(f"{stem(place) if place else run}.html")
+    if not (place and target.resolve() == place.resolve()):
         target.write_bytes(page)
     for line in told(summary):
         click.echo(line)
     click.echo(f"{target}")
     if is_shown:
         click.launch(str(target))
+
+
+def on_disk(run: str) -> Path | None:
+    """The file or folder of this name, if there is one."""
+    try:
+        return Path(run) if run and Path(run).exists() else None
+    except OSError:
+        return None
+
+
+def stem(place: Path) -> str:
+    """What the page of a file or folder is called, also of `.` and of hidden ones."""
+    name = place.name.strip(".") or place.resolve().name.strip(".")
+    return name.split(".")[0] or "report"
 
 
 def from_file(place: Path) -> tuple[bytes, dict[str, Any]]:
@@ -78,12 +99,15 @@ def fetched(run: str, namespace: str | None, context: str | None) -> bytes:
         raise DependencyError("kubectl is not installed, and there is no such file.")
     where = [f"--namespace={namespace}"] if namespace else []
     where += [f"--context={context}"] if context else []
-    ended = subprocess.run(
-        [program, "get", "configmap", "--output=json", *where, "--", run],
-        capture_output=True,
-        timeout=_SECONDS,
-        check=False,
-    )
+    try:
+        ended = subprocess.run(
+            [program, "get", "configmap", "--output=json", *where, "--", run],
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise click.ClickException(f"kubectl did not answer within {_SECONDS} s.") from exc
     if ended.returncode:
         raise click.ClickException(ended.stderr.decode("utf-8", "replace").strip())
     return ended.stdout
