@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from threadkeep.domain.configuration import Issuer, NewIssuer
+from threadkeep.errors import Conflict
 from threadkeep.storage.database import Connection, Record
 from threadkeep.storage.pages import Window, refuse_taken
 
 _TAKEN: Final = "This issuer has a key with this id already."
+_FOREIGN: Final = "This issuer is registered already."
 # Named, because an upgrade adds columns while this process runs.
 _COLUMNS: Final = (
     "tenant_id, id, issuer, key_id, algorithm, "
@@ -24,6 +26,16 @@ class SigningKey:
     id: str
     audience: str
     sealed_secret: bytes
+
+
+async def claim(connection: Connection, tenant: str, issuer: str) -> None:
+    """Keep a name for this tenant until the transaction ends; `Conflict` when another has it.
+
+    Two tenants with keys of one issuer would share its users: the key id, which callers choose,
+    would decide whose they are.
+    """
+    if not await connection.fetchval("SELECT claim_issuer($1, $2)", tenant, issuer):
+        raise Conflict(_FOREIGN)
 
 
 async def insert(

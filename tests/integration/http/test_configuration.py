@@ -92,6 +92,20 @@ async def test_a_wrong_key_is_refused(tenant: Tenant, body: object, field: str) 
     assert (answer.status, answer.error["field"]) == (422, field)
 
 
+async def test_the_issuer_of_another_tenant_is_refused(running: Running, tenant: Tenant) -> None:
+    other = await running.tenant()
+    body = {"issuer": f"https://{tenant.id}.example", "audience": "a", "algorithm": "HS256"}
+    made = await tenant.key.post(f"/v1/tenants/{tenant.id}/issuers", body)
+    path = f"/v1/tenants/{other.id}/issuers"
+    refused = await other.key.post(path, body | {"key_id": "k1"})
+    await tenant.key.delete(f"/v1/tenants/{tenant.id}/issuers/{made.json['id']}")
+    freed = await other.key.post(path, body | {"key_id": "k1"})
+
+    assert (refused.status, refused.error["code"]) == (409, "conflict")
+    assert refused.error["message"] == "This issuer is registered already."
+    assert (made.status, freed.status) == (201, 201)
+
+
 async def test_issuers_are_registered_and_revoked(tenant: Tenant) -> None:
     path = f"/v1/tenants/{tenant.id}/issuers"
     body = {"issuer": f"https://{tenant.id}.example", "audience": "a", "algorithm": "HS256"}

@@ -23,6 +23,7 @@ DEFINERS = {
     "append_one",
     "audit_refusals",
     "changed_threads",
+    "claim_issuer",
     "claimable_runs",
     "compare_heads",
     "expired_runs",

@@ -42,7 +42,8 @@ class Issuers:
     async def create(self, tenant: str, new: NewIssuer, *, actor: str) -> tuple[Issuer, str | None]:
         """Register a key; with a secret that was made here, which is shown only now.
 
-        `Conflict` when the issuer has a key with this id, whichever tenant registered it.
+        An issuer belongs to the tenant that has an unrevoked key of it: `Conflict` for another
+        tenant, and when this one has a key with this id.
         """
         _check(new)
         made = None
@@ -129,6 +130,8 @@ class Issuers:
             sealed = self._sealer.seal(new.secret.encode(), tenant=tenant, row=row)
         async with self._database.transaction_as(tenant, None) as connection:
             await must_find(connection, tenant)
+            if new.issuer != OWN_ISSUER:  # of which every tenant has a key, under its own id
+                await issuers.claim(connection, tenant, new.issuer)
             created = await issuers.insert(connection, tenant, row, new, sealed)
             await audit.insert(
                 connection, tenant, actor, "issuer_create", row, {"issuer": new.issuer}

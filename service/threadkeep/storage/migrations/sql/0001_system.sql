@@ -43,7 +43,21 @@ AS $$
        AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 $$;
 
--- The key of an issuer; one that is registered with an empty key id serves all others.
+-- Keeps the name of an issuer for one tenant until this transaction ends. False: another tenant
+-- has a key of it that is not revoked, whether that tenant is disabled or not.
+CREATE FUNCTION claim_issuer(p_tenant uuid, p_issuer text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    -- What the one before inserted is seen only by a statement that begins after the lock.
+    PERFORM pg_advisory_xact_lock(hashtext('token_issuers'), hashtext(p_issuer));
+    RETURN NOT EXISTS (
+        SELECT FROM public.token_issuers s
+         WHERE s.issuer = p_issuer AND s.tenant_id <> p_tenant AND s.revoked_at IS NULL);
+END $$;
+
+-- The key of an issuer; one that is registered with an empty key id serves all others. It never
+-- chooses between tenants: where two of them have a key that fits, there is none.
 CREATE FUNCTION lookup_issuer(p_issuer text, p_key_id text)
 RETURNS TABLE (tenant_id uuid, id uuid, algorithm text, audience text, jwks_url text,
                public_key text, sealed_secret bytea, tier text, limits jsonb)
@@ -55,6 +69,10 @@ AS $$
       JOIN public.tenants t ON t.id = s.tenant_id AND t.disabled_at IS NULL
       JOIN public.policies p ON p.tenant_id = s.tenant_id
      WHERE s.issuer = p_issuer AND s.key_id IN (p_key_id, '') AND s.revoked_at IS NULL
+       AND NOT EXISTS (
+           SELECT FROM public.token_issuers o
+            WHERE o.issuer = p_issuer AND o.key_id IN (p_key_id, '') AND o.revoked_at IS NULL
+              AND o.tenant_id <> s.tenant_id)
      ORDER BY s.key_id DESC LIMIT 1
 $$;
 
