@@ -11,6 +11,9 @@ BODY_BYTES: Final = 8 * 1024 * 1024
 """Largest HTTP body: 100 messages of 64 KB and their envelopes."""
 TEXT_BYTES: Final = 64 * 1024
 """Largest text of one message, in bytes of UTF-8."""
+STREAMING_BYTES: Final = 512 * 1024
+"""Largest text of all messages of one run that are not finished yet: it is kept in memory, read
+again and sent to whoever joins as a whole."""
 METADATA_BYTES: Final = 64 * 1024
 """Largest metadata of a thread or message, in bytes of canonical JSON."""
 QUEUE_BYTES: Final = 1024 * 1024

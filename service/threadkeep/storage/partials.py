@@ -18,6 +18,18 @@ class Piece:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Text that is kept so far; bytes are those of UTF-8."""
+
+    characters: int
+    """Of the message."""
+    bytes: int
+    """Of the message."""
+    run_bytes: int
+    """Of all messages of the run that are not finished."""
+
+
 async def add(connection: Connection, run: Run, piece: Piece) -> None:
     """Keep one more piece."""
     await connection.execute(
@@ -33,17 +45,19 @@ async def add(connection: Connection, run: Run, piece: Piece) -> None:
     )
 
 
-async def length(connection: Connection, run: Run, message: str) -> int:
-    """Characters of a message that are kept so far."""
-    found: int = await connection.fetchval(
-        'SELECT coalesce(max("offset" + length(text)), 0) FROM partials'
-        " WHERE tenant_id = $1 AND owner = $2 AND run_id = $3 AND message_id = $4",
+async def measure(connection: Connection, run: Run, message: str) -> Kept:
+    """How much of a message, and of all messages of its run, is kept so far."""
+    rows = await connection.fetch(
+        'SELECT coalesce(max("offset" + length(text)) FILTER (WHERE message_id = $4), 0),'
+        " coalesce(sum(octet_length(text)) FILTER (WHERE message_id = $4), 0),"
+        " coalesce(sum(octet_length(text)), 0)"
+        " FROM partials WHERE tenant_id = $1 AND owner = $2 AND run_id = $3",
         run.tenant,
         run.owner,
         run.id,
         message,
     )
-    return found
+    return Kept(*rows[0])
 
 
 async def remove(connection: Connection, run: Run, message: str | None = None) -> None:

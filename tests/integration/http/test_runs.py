@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from .callers import Caller, Tenant
+from threadkeep.domain.limits import TEXT_BYTES
+
+from .callers import Answer, Caller, Tenant
 
 
 @pytest.fixture
@@ -145,6 +147,27 @@ async def test_events_out_of_order_are_refused(tenant: Tenant, run: dict[str, An
     assert await write("agent_completed", {"status": "completed"}) == (409, "conflict")
     assert await write("nonsense", {}) == (422, "invalid_request")
     assert await write("agent_thinking", {"thought": 1}) == (422, "invalid_request")
+
+
+async def test_text_over_a_bound_is_refused_and_the_run_goes_on(
+    ann: Caller, tenant: Tenant, run: dict[str, Any]
+) -> None:
+    claimed = await claim(tenant)
+    path, fence = f"/v1/worker/runs/{claimed['run']['id']}", claimed["fence"]
+
+    async def stream(message: int, *texts: str) -> Answer:
+        given = [{"message_id": f"msg_{message:032x}", "text": text} for text in texts]
+        events = [{"type": "message_delta", "payload": payload} for payload in given]
+        return await tenant.key.post(f"{path}/events", {"fence": fence, "events": events})
+
+    kept = [await stream(n, "ü" * (TEXT_BYTES // 4), "ü" * (TEXT_BYTES // 4)) for n in range(8)]
+    refused = [await stream(0, "a"), await stream(8, "a")]
+    ended = await tenant.key.post(f"{path}/complete", {"fence": fence})
+
+    assert [each.status for each in kept] == [200] * 8
+    assert [(each.status, each.error["code"]) for each in refused] == [(413, "too_large")] * 2
+    assert (ended.status, ended.json["status"]) == (200, "completed")
+    assert (await ann.get(f"/v1/runs/{run['run']['id']}")).json["status"] == "completed"
 
 
 async def test_a_failed_run_says_why(ann: Caller, tenant: Tenant, run: dict[str, Any]) -> None:

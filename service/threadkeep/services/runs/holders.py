@@ -26,7 +26,10 @@ class Holders:
         self._journal = journal
 
     async def append(self, place: Place, fence: int, given: Sequence[HolderEvent]) -> Written:
-        """Events, messages and pieces of text, atomically; `Conflict` where one is out of order."""
+        """Events, messages and pieces of text, atomically.
+
+        `Conflict` where one is out of order, `TooLarge` where one holds or makes too much text.
+        """
         async with self._journal.locked(place) as (writing, scribe):
             _check_held(scribe, fence)
             _check_appendable(writing)

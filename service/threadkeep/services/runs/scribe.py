@@ -12,7 +12,7 @@ from msgspec import structs
 
 from threadkeep.domain import documents, events, ids, messages, runs
 from threadkeep.domain.entries import MESSAGE, Draft
-from threadkeep.domain.limits import TEXT_BYTES
+from threadkeep.domain.limits import STREAMING_BYTES, TEXT_BYTES
 from threadkeep.domain.run_payloads import (
     Executing,
     HolderEvent,
@@ -23,11 +23,11 @@ from threadkeep.domain.run_payloads import (
     ToolCompleted,
 )
 from threadkeep.domain.runs import OpenCall, Run
-from threadkeep.errors import Conflict
+from threadkeep.errors import Conflict, TooLarge
 from threadkeep.services.journal import Writing, event
 from threadkeep.storage import partials
 from threadkeep.storage import runs as store
-from threadkeep.storage.partials import Piece
+from threadkeep.storage.partials import Kept, Piece
 
 _ERROR_LENGTH: Final = 2000
 """Characters of an error that the run's row keeps; the log has all of them."""
@@ -224,12 +224,29 @@ class Scribe:
         if await store.has_key(connection, head, idem):
             public = ids.to_public(ids.MESSAGE, given.message_id)
             raise Conflict(f"The message {public} is finished.")
-        known = await partials.length(connection, self.run, given.message_id)
+        kept = await partials.measure(connection, self.run, given.message_id)
+        known = kept.characters
         offset = known if given.offset is None else given.offset
         if offset > known:
             raise Conflict(f"{known} characters came before this piece, not {offset}.")
         text = given.text[known - offset :]
         if text:
+            _check_room(kept, text, field)
             piece = Piece(given.message_id, known, text)
             await partials.add(connection, self.run, piece)
             self.pieces.append(piece)
+
+
+def _check_room(kept: Kept, text: str, field: str) -> None:
+    """`TooLarge` for text that no message could be completed with, or too much that is none yet."""
+    size = len(text.encode())
+    if kept.bytes + size > TEXT_BYTES:
+        raise TooLarge(
+            f"{field}.text makes the message {kept.bytes + size} bytes of text;"
+            f" {TEXT_BYTES} are allowed."
+        )
+    if kept.run_bytes + size > STREAMING_BYTES:
+        raise TooLarge(
+            f"{field}.text makes the run's unfinished messages {kept.run_bytes + size} bytes"
+            f" of text; {STREAMING_BYTES} are allowed."
+        )
