@@ -180,8 +180,9 @@ def test_workers_end_with_0_when_told(workers: ServiceProcess) -> None:
 
 
 @pytest.mark.parametrize("first", ["supervisor", "workers"])
-def test_workers_drain_when_everybody_is_told(workers: ServiceProcess, first: str) -> None:
+async def test_workers_drain_when_everybody_is_told(workers: ServiceProcess, first: str) -> None:
     """As terminals and systemd do it: nobody takes one signal for two."""
+    await until(lambda: workers.output().count("serve.listening") == 2, SECONDS)
     parent = psutil.Process(workers.pid)
     told = [parent, *parent.children()]
     for process in told if first == "supervisor" else told[::-1]:
@@ -192,6 +193,7 @@ def test_workers_drain_when_everybody_is_told(workers: ServiceProcess, first: st
 
 
 async def test_workers_end_as_they_stand_when_told_twice(workers: ServiceProcess) -> None:
+    await until(lambda: workers.output().count("serve.listening") == 2, SECONDS)
     with socket.create_connection(("127.0.0.1", workers.port), timeout=5.0) as waiting:
         waiting.sendall(b"POST /v1/threads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
         children = psutil.Process(workers.pid).children()
