@@ -21,10 +21,10 @@ from ..stage import Stage
 
 pytestmark = [
     pytest.mark.scenario("lifecycle", "recovery after interruption"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(240),
 ]
 
-RUNS = 8
+RUNS, TRIES = 8, 3
 WORK_SECONDS = 6
 FOUND_SECONDS = 15.0
 RESUMED_SECONDS = 30.0
@@ -85,6 +85,31 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
     # So long that a pod's end, which takes a moment, comes in the middle of it.
     steps = [{"think": "first"}, {"wait_ms": 1000 * WORK_SECONDS}, {"say": "the only answer"}]
     await stage.operator.agent(tenant, "player", "scripted", steps=steps)
+    seconds, logs = await finished_after_a_kill(stage, tenant)
+    for _ in range(TRIES - 1):
+        if was_resumed(logs):
+            break
+        await stage.faults.start(0)  # the one that was killed held none of them
+        seconds, logs = await finished_after_a_kill(stage, tenant)
+    resumed = was_resumed(logs)
+
+    assert resumed, "no process that was killed held any of the runs"
+    for run, log in logs.items():
+        assert_ended_once(log, run, resumes=int(run in resumed))
+        texts = [entry["payload"]["content"] for entry in log if entry["type"] == "message"]
+        assert texts == ["the only answer"]
+    figures.record("all finished after the kill of their process", seconds, "s", n=len(resumed))
+
+
+def was_resumed(logs: dict[str, list[Json]]) -> list[str]:
+    """Runs that another process went on with."""
+    return [run for run, log in logs.items() if "agent_resumed" in kinds(log)]
+
+
+async def finished_after_a_kill(
+    stage: Stage, tenant: Tenant
+) -> tuple[float, dict[str, list[Json]]]:
+    """Seconds from the kill to the end of all runs, and their logs; 0 stays killed."""
     user, other = tenant.user("ann"), tenant.user("ann", at=1)
     runs = dict(await asyncio.gather(*(started(user) for _ in range(RUNS))))
     waits = [until(partial(has, other, t, "agent_thinking"), 20) for t in runs.values()]
@@ -95,15 +120,7 @@ async def test_runs_of_a_killed_process_are_finished_by_the_other(
         finished = partial(unless_cut, partial(has_ended, other, run))
         await until(finished, RESUMED_SECONDS + WORK_SECONDS, what="the finished run")
     seconds = time.monotonic() - killed
-    logs = {run: await other.entries(thread) for run, thread in runs.items()}
-    resumed = [run for run, log in logs.items() if "agent_resumed" in kinds(log)]
-
-    assert resumed, "the process that was killed held none of the runs"
-    for run, log in logs.items():
-        assert_ended_once(log, run, resumes=int(run in resumed))
-        texts = [entry["payload"]["content"] for entry in log if entry["type"] == "message"]
-        assert texts == ["the only answer"]
-    figures.record("all finished after the kill of their process", seconds, "s", n=len(resumed))
+    return seconds, {run: await other.entries(thread) for run, thread in runs.items()}
 
 
 async def started(user: Caller) -> tuple[str, str]:
