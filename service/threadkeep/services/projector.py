@@ -69,6 +69,7 @@ class Projector:
         self._database = database
         self._waiting: Callable[[], int] = _nobody
         self._marked: set[tuple[str, str]] = set()
+        self._flushed = 0.0
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.lag = 0.0
@@ -103,7 +104,11 @@ class Projector:
         self._wake.set()
 
     async def drain(self) -> int:
-        """Follow all hints that are there and not taken by others; how many threads grew."""
+        """Follow all hints that are there and not taken by others; how many threads grew.
+
+        A thread that grows all the time keeps its hint, so this may last: what is marked meanwhile
+        becomes a hint as often as otherwise.
+        """
         total = 0
         begun = time.monotonic()
         while portion := await self._portion():
@@ -111,6 +116,8 @@ class Projector:
             if self._waiting():
                 await asyncio.sleep((time.monotonic() - begun) * _YIELD)
             begun = time.monotonic()
+            if begun - self._flushed >= FLUSH_SECONDS:
+                await self._flush()
         return total
 
     async def _follow(self) -> None:
@@ -154,6 +161,7 @@ class Projector:
 
     async def _flush(self) -> None:
         marked, self._marked = self._marked, set()
+        self._flushed = time.monotonic()
         if not marked:
             return
         try:

@@ -185,6 +185,22 @@ async def test_a_long_thread_is_followed_in_portions(keeping: Keeping) -> None:
     assert await _rows(keeping, "SELECT count(*) FROM search") == [(1540,)]
 
 
+async def test_what_is_marked_while_a_long_thread_is_followed_is_followed_too(
+    keeping: Keeping,
+) -> None:
+    """A thread that grows all the time keeps its hint, and with it the projector busy."""
+    long = await keeping.thread()
+    for _ in range(11):
+        await keeping.say(long.id, *["one of many texts"] * 100)
+    await keeping.projector.sweep()
+    other = await keeping.thread()
+    await keeping.say(other.id, "needle")
+
+    await keeping.projector.drain()
+
+    assert await keeping.found("needle") == ["needle"]
+
+
 async def test_between_portions_it_rests_while_appends_wait(keeping: Keeping) -> None:
     """Portions are compared with each other: every second one ends while nothing waits."""
     thread = await keeping.thread()

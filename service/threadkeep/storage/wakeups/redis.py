@@ -71,8 +71,8 @@ class RedisWakeups(Coalesced):
             return
         with contextlib.suppress(*self.failures_of):
             async with asyncio.timeout(_WATCH_SECONDS):
-                await self._ask(shard)
-                await self._heard[shard].wait()
+                if confirmed := await self._ask(shard):
+                    await confirmed.wait()
 
     @override
     async def _connected(self) -> None:
@@ -94,12 +94,13 @@ class RedisWakeups(Coalesced):
             with contextlib.suppress(*self.failures_of):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis says nothing here
 
-    async def _ask(self, shard: int) -> None:
+    async def _ask(self, shard: int) -> asyncio.Event | None:
+        """Ask for a channel, once; what is set when Redis has confirmed. None: no connection."""
         async with self._asking:
-            if shard in self._heard or self._pubsub is None:
-                return
-            self._heard[shard] = asyncio.Event()
-            await self._pubsub.subscribe(_channel(shard))
+            if shard not in self._heard and self._pubsub is not None:
+                self._heard[shard] = asyncio.Event()
+                await self._pubsub.subscribe(_channel(shard))
+            return self._heard.get(shard)
 
     def _is_heard(self, shard: int) -> bool:
         confirmed = self._heard.get(shard)
