@@ -87,6 +87,25 @@ def test_a_report_is_shown_from_files(folder: Path, given: str) -> None:
         assert "failed: tests/a.py::test_one" in done.output
 
 
+@pytest.mark.parametrize(
+    ("screen", "asked", "is_shown"),
+    [("", [], False), (":0", [], True), ("", ["--open"], True), (":0", ["--no-open"], False)],
+)
+def test_a_browser_is_started_where_there_is_a_screen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, screen: str, asked: list[str], *, is_shown: bool
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("click.launch", shown.append)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("DISPLAY", screen)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+    done = CliRunner().invoke(report, [str(folder), "--output", str(folder / "o.html"), *asked])
+
+    assert done.exit_code == 0, done.output
+    assert bool(shown) is is_shown
+
+
 def test_a_report_is_fetched_from_the_cluster(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

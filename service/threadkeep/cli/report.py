@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,9 +32,19 @@ _NAME_LENGTH: Final = 253
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), help="Where the page goes; else RUN.html."
 )
-@click.option("--open/--no-open", "is_shown", default=True, help="Show it in a browser.")
+@click.option(
+    "--open/--no-open",
+    "is_shown",
+    default=None,
+    help="Show it in a browser; else where there is a screen.",
+)
 def report(
-    run: str, namespace: str | None, context: str | None, output: Path | None, *, is_shown: bool
+    run: str,
+    namespace: str | None,
+    context: str | None,
+    output: Path | None,
+    *,
+    is_shown: bool | None,
 ) -> None:
     """Show the report of RUN: a Job of the suites, a folder with report.html, or one of its files.
 
@@ -51,8 +63,14 @@ def report(
     for line in told(summary):
         click.echo(line)
     click.echo(f"{target}")
-    if is_shown:
+    if has_screen() if is_shown is None else is_shown:
         click.launch(str(target))
+
+
+def has_screen() -> bool:
+    """Whether a browser could show something: over SSH to a Linux machine it usually cannot."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY")
+    return not sys.platform.startswith("linux") or any(map(os.environ.get, screens))
 
 
 def on_disk(run: str) -> Path | None:
