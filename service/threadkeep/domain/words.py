@@ -39,6 +39,10 @@ def _marks() -> str:
 
 _RUNS: Final = re.compile(rf"[{_PAIRED}]+|(?:(?![{_PAIRED}])[^\W_]|[{_marks()}])+")
 _ASCII: Final = re.compile(r"[a-z0-9]+")
+_SPACED: Final = bytes(
+    code if chr(code).isalnum() else ord(" ") for code in bytes(range(128)).lower()
+).ljust(256)
+"""By ASCII code: what is no letter and no digit becomes a space, letters become small."""
 _IS_PAIRED: Final = re.compile(rf"[{_PAIRED}]")
 _FIRST_ACCENT: Final = 10
 """Canonical combining classes below are nuktas, viramas and voicing marks: they are letters."""
@@ -47,7 +51,10 @@ _FIRST_ACCENT: Final = 10
 def words_of(text: str) -> set[str]:
     """The different words of a text as they are stored, at most `WORDS`."""
     if text.isascii():
-        found = {word[:WORD_LENGTH] for word in _ASCII.findall(text.lower())}
+        # Three times as fast as a pattern, and most of what the projector computes.
+        found = set(text.encode().translate(_SPACED).decode().split())
+        if max(map(len, found), default=0) > WORD_LENGTH:
+            found = {word[:WORD_LENGTH] for word in found}
     else:
         found = set()
         for run in _RUNS.findall(_folded(text)):
@@ -58,6 +65,7 @@ def words_of(text: str) -> set[str]:
     return found if len(found) <= WORDS else set(sorted(found)[:WORDS])
 
 
+@lru_cache(maxsize=4096)
 def mark_of(tenant: str, owner: str) -> str:
     """What precedes each stored word of an owner, so that an index on words alone is his own.
 
@@ -68,7 +76,8 @@ def mark_of(tenant: str, owner: str) -> str:
 
 def vector_of(text: str, mark: str) -> str:
     """The words of a text in PostgreSQL's form of a tsvector, without positions."""
-    return " ".join(f"'{mark}{word}'" for word in words_of(text))
+    found = words_of(text)
+    return f"'{mark}" + f"' '{mark}".join(found) + "'" if found else ""
 
 
 def query_of(text: str, mark: str) -> list[str]:
