@@ -38,11 +38,13 @@ from threadkeep.storage.database import Database
 from threadkeep.storage.shared_rates import SharedRates
 from threadkeep.storage.wakeups import Wakeups, wakeups_for
 from threadkeep.web.fetching import fetch_with, key_session
+from threadkeep.web.greetings import GREETINGS
 from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES, SETTINGS, Lifecycle
-from threadkeep.web.listening import GREETINGS
 from threadkeep.web.live import LIVE, Live
-from threadkeep.web.middleware import REQUESTS, edge, on_prepare
+from threadkeep.web.middleware import edge, on_prepare
 from threadkeep.web.openapi import document
+from threadkeep.web.outcomes import REQUESTS
+from threadkeep.web.quick_appends import QUICK_APPENDS, QuickAppends
 from threadkeep.web.routes import TABLE, add_routes
 
 LEAST_SECONDS: Final = 1.0
@@ -59,6 +61,7 @@ def create_app(settings: Settings) -> web.Application:
     app[LIFECYCLE] = Lifecycle()
     app[GREETINGS] = {}
     app[LIVE] = Live()
+    app[QUICK_APPENDS] = QuickAppends(app)
     app[DOCUMENT] = msgspec.json.encode(document(TABLE))
     add_routes(app)
     app.on_response_prepare.append(on_prepare)
@@ -80,13 +83,17 @@ async def drain(app: web.Application) -> None:
 
 async def _close_connections(app: web.Application) -> None:
     """Where nobody has drained before, as in tests, there is no time for it."""
+    app[LIFECYCLE].draining = True
     await app[LIVE].drain(0)
+    await app[QUICK_APPENDS].finish(app[SETTINGS].request_seconds)
 
 
 async def _services(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         app[SERVICES] = await open_services(app[SETTINGS], stack)
         await _running(app[LIVE], stack)
+        quick = app[QUICK_APPENDS]
+        metrics.tally("http_quick_appends", "Appends without aiohttp's part", lambda: quick.taken)
         gc.collect()
         gc.freeze()  # what lives as long as the process is never looked at again
         gc.set_threshold(*GARBAGE)

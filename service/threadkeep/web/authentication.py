@@ -95,7 +95,12 @@ def admit(request: web.Request, principal: Principal, scope: str | None) -> None
 
 def bearer_of(request: web.Request) -> str:
     """The credential of the Authorization header; `NotAuthenticated` when there is none."""
-    kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    return bearer_in(request.headers.get("Authorization"))
+
+
+def bearer_in(header: str | None) -> str:
+    """The credential that the value of an Authorization header holds."""
+    kind, _, bearer = (header or "").partition(" ")
     if kind.lower() != "bearer" or not bearer.strip():
         raise NotAuthenticated
     return bearer.strip()

@@ -74,19 +74,20 @@ def error_body(exc: BaseException, request_id: str) -> tuple[int, dict[str, Any]
     return status_of(exc), {"error": error}
 
 
-def error_response(exc: BaseException, request_id: str) -> web.Response:
-    """The HTTP answer to an exception."""
+def error_parts(exc: BaseException, request_id: str) -> tuple[int, dict[str, str], bytes]:
+    """(status, headers, body) of the HTTP answer to an exception."""
     status, body = error_body(exc, request_id)
-    headers: dict[str, str] = {}
+    headers = {"Content-Type": "application/json"}
     if isinstance(exc, TooMany | Unavailable):
         headers["Retry-After"] = str(max(1, math.ceil(exc.retry_after)))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="threadkeep"'
     if isinstance(exc, MethodNotAllowed):
         headers["Allow"] = exc.allowed
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(body),
-        content_type="application/json",
-        headers=headers,
-    )
+    return status, headers, msgspec.json.encode(body)
+
+
+def error_response(exc: BaseException, request_id: str) -> web.Response:
+    """The HTTP answer to an exception."""
+    status, headers, body = error_parts(exc, request_id)
+    return web.Response(status=status, body=body, headers=headers)

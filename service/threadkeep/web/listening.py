@@ -9,12 +9,13 @@ from typing import Final
 from aiohttp import web
 from typing_extensions import override
 
+from threadkeep.web.connection import IDLE_SECONDS, Connection
+from threadkeep.web.greetings import GREETINGS
 from threadkeep.web.malformed import RequestHandler
+from threadkeep.web.quick_appends import QUICK_APPENDS
 
 HEAD_SECONDS: Final = 10.0
 """A connection that has not sent the head of its first request by then is cut."""
-IDLE_SECONDS: Final = 75.0
-"""How long a connection may wait for its next request; longer than usual proxies keep theirs."""
 BACKLOG: Final = 1024
 """Connections that wait to be accepted; a drained replica's clients come back all at once."""
 
@@ -41,27 +42,17 @@ class _WithoutContent(logging.Filter):
 _protocol_log: Final = logging.getLogger("threadkeep.protocol")
 _protocol_log.addFilter(_WithoutContent())
 
-Greetings = dict[web.RequestHandler, asyncio.TimerHandle]
-GREETINGS: Final = web.AppKey("greetings", Greetings)
-"""Connections from which no request has come yet, and the timers that cut them."""
-
-
-def greeted(request: web.Request) -> None:
-    """The first request of a connection has arrived: it will not be cut for silence."""
-    timer = request.app[GREETINGS].pop(request.protocol, None)
-    if timer is not None:
-        timer.cancel()
-
 
 class Site(web.BaseSite):
     """A TCP address that is listened on; `reuse_port` shares it with other processes."""
 
-    __slots__ = ("_greetings", "_host", "_port", "_reuse_port")
+    __slots__ = ("_appends", "_greetings", "_host", "_port", "_reuse_port")
 
     def __init__(
         self, runner: web.AppRunner, host: str, port: int, *, reuse_port: bool = False
     ) -> None:
         super().__init__(runner, backlog=BACKLOG)
+        self._appends = runner.app[QUICK_APPENDS]
         self._greetings = runner.app[GREETINGS]
         self._host = host
         self._port = port
@@ -98,7 +89,7 @@ class Site(web.BaseSite):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=IDLE_SECONDS,
-            access_log=None,  # type: ignore[arg-type]  # the middleware writes that line
+            access_log=None,  # the middleware writes that line
             auto_decompress=False,  # a small body must not become a large one
             max_line_size=LINE_BYTES,
             logger=_protocol_log,
@@ -106,7 +97,7 @@ class Site(web.BaseSite):
         self._greetings[handler] = asyncio.get_running_loop().call_later(
             HEAD_SECONDS, self._cut, handler
         )
-        return handler
+        return Connection(handler, self._appends)
 
     def _cut(self, handler: web.RequestHandler) -> None:
         self._greetings.pop(handler, None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from aiohttp import http_exceptions, web
 from typing_extensions import override
 
@@ -14,7 +17,12 @@ from threadkeep.web.responses import SAFE_HEADERS, SERVER
 class RequestHandler(web.RequestHandler):
     """One connection. What it cannot parse never reaches the application's middleware."""
 
-    __slots__ = ()
+    __slots__ = ("answered",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.answered: Callable[[], None] | None = None
+        """Hears that an answer has been written, where somebody asked for it."""
 
     @override
     def handle_error(

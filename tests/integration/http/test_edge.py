@@ -15,8 +15,8 @@ from tests.support.postgres import Database
 from tests.support.waiting import until
 from threadkeep.domain.limits import BODY_BYTES
 from threadkeep.web import bodies, listening, sending
+from threadkeep.web.greetings import GREETINGS
 from threadkeep.web.keys import LIFECYCLE
-from threadkeep.web.listening import GREETINGS
 
 from .callers import Caller, Running, Tenant, running_on
 

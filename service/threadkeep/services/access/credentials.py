@@ -72,16 +72,24 @@ class Credentials:
         key = await self._find_key(bearer)
         if act_for is None:
             raise InvalidRequest("An API key names the user it acts for.", field=USER_HEADER)
-        return Principal(
-            tenant=key.tenant,
-            owner=check_owner(act_for, field=USER_HEADER),
-            actor=f"key:{key.id}",
-            scopes=key.scopes,
-            limits=key.limits,
-            expires_at=key.expires_at,
-            key_id=key.id,
-            issued_at=datetime.now(UTC),
-        )
+        return _acting(key, act_for)
+
+    def known(self, bearer: str, act_for: str | None) -> Principal | None:
+        """The same without a wait: None unless it was looked up a moment ago and all is well.
+
+        Raises `InvalidRequest` for a user's id that is none.
+        """
+        if not bearer.startswith("tk_"):
+            principal = self._users.known(_digest(bearer))
+            if principal is None or act_for not in (None, principal.owner):
+                return None
+            return None if _is_over(principal.expires_at) else principal
+        parts = _API_KEY.match(bearer)
+        key = self._keys.known(parts[1]) if parts is not None else None
+        if parts is None or key is None or act_for is None:
+            return None
+        is_right = hmac.compare_digest(_digest(parts[2]), key.secret_hash)
+        return _acting(key, act_for) if is_right and not _is_over(key.expires_at) else None
 
     async def authenticate_tenant(self, bearer: str) -> TenantPrincipal:
         """The tenant whose API key this is; `Forbidden` for a user's token."""
@@ -182,6 +190,19 @@ class Credentials:
             self._audit.denied(principal, "act_for", check_owner(act_for, field=USER_HEADER))
             raise Forbidden("A user's token acts for that user alone.")
         return principal
+
+
+def _acting(key: KeyRecord, owner: str) -> Principal:
+    return Principal(
+        tenant=key.tenant,
+        owner=check_owner(owner, field=USER_HEADER),
+        actor=f"key:{key.id}",
+        scopes=key.scopes,
+        limits=key.limits,
+        expires_at=key.expires_at,
+        key_id=key.id,
+        issued_at=datetime.now(UTC),
+    )
 
 
 def _digest(secret: str) -> bytes:

@@ -49,6 +49,15 @@ class Recent(Generic[Key, Value]):
         self._keep(key, now, asked)
         return await asyncio.shield(asked)
 
+    def known(self, key: Key) -> Value | None:
+        """The answer for `key` if it need not be asked for."""
+        known = self._answers.get(key)
+        if known is None or self._clock() - known[0] >= self._seconds:
+            return None
+        answer = known[1]
+        is_there = answer.done() and not answer.cancelled() and answer.exception() is None
+        return answer.result() if is_there else None
+
     def forget(self, key: Key) -> None:
         """Ask again next time."""
         self._answers.pop(key, None)
