@@ -80,8 +80,14 @@ class Lines:
         if handler is None:
             get_logger(self._name).info(event, **fields)
             return
-        head = {"message": event, "timestamp": _now(), "severity": "info", "logger": self._name}
-        self._waiting.append(_encode({**head, **fields}))
+        line = {
+            "message": event,
+            "timestamp": _now(),
+            "severity": "info",
+            "logger": self._name,
+            **fields,
+        }
+        self._waiting.append(_encode(line))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
 

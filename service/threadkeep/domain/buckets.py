@@ -36,14 +36,16 @@ class Buckets:
         More tokens than the bucket holds are given when it is full, and paid for afterwards:
         a large batch is slow, never impossible.
         """
-        full_at = self._full_at.get(key, now)
-        empty_for = max(full_at - now, 0.0)
-        each = WINDOW / per_minute
-        wait = empty_for + min(n, per_minute) * each - WINDOW
-        if wait > _ROUNDING:
+        if wait := self.wait(key, per_minute, n, now):
             return wait
-        self._put(key, now + empty_for + n * each, now)
+        self.charge(key, per_minute, n, now)
         return 0.0
+
+    def wait(self, key: Hashable, per_minute: int, n: int, now: float) -> float:
+        """What `take` would answer, without taking."""
+        full_at = self._full_at.get(key, now)
+        wait = max(full_at - now, 0.0) + min(n, per_minute) * WINDOW / per_minute - WINDOW
+        return wait if wait > _ROUNDING else 0.0
 
     def charge(self, key: Hashable, per_minute: int, n: int, now: float) -> None:
         """Take `n` tokens whether they are there or not; a negative `n` gives some back."""

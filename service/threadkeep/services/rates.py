@@ -74,6 +74,14 @@ class Rates:
         if wait := self._addresses.take(key, self._address_limit, 1, self._clock()):
             raise TooMany("Too many attempts from this address.", retry_after=wait)
 
+    def check_address(self, address: str) -> None:
+        """The same for an attempt that is known to be good: nothing is counted."""
+        if not self._address_limit:
+            return
+        key = _network(address)
+        if wait := self._addresses.wait(key, self._address_limit, 1, self._clock()):
+            raise TooMany("Too many attempts from this address.", retry_after=wait)
+
     def authenticated(self, address: str) -> None:
         """The attempt that `take_address` counted was a good one."""
         if self._address_limit:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import re
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter, time
 from typing import Final
@@ -40,6 +41,7 @@ _ROUTE: Final[Route] = next(route for route in THREADS if route.handler is appen
 _SCOPE: Final = _ROUTE.scope or scopes.THREADS_WRITE
 _TYPES: Final = ("application/json", "application/json; charset=utf-8")
 _UNUSUAL: Final = frozenset({"origin", "content-encoding"})
+_JSON: Final = {"Content-Type": "application/json"}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -52,8 +54,7 @@ class QuickAppends:
         self.taken = 0
         """Since the start."""
         vary = {"Vary": "Origin"} if app[SETTINGS].allowed_origins else {}
-        headers = {"Server": SERVER, **SAFE_HEADERS, **vary}
-        self._always: Final = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._always: Final = _lines({"Server": SERVER, **SAFE_HEADERS, **vary})
         self._finished: asyncio.Event | None = None
         self._second = 0
         self._date = ""
@@ -95,14 +96,13 @@ class QuickAppends:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._finished.wait(), seconds)
 
-    def answer(self, status: int, headers: dict[str, str], body: bytes) -> bytes:
+    def answer(self, status: int, headers: dict[str, str], body: bytes, request_id: str) -> bytes:
         """An HTTP answer as bytes."""
         now = int(time())
         if now != self._second:
             self._second, self._date = now, formatdate(now, usegmt=True)
-        own = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{own}{self._always}"
+            f"{_first_line(status)}{_lines(headers)}X-Request-Id: {request_id}\r\n{self._always}"
             f"Date: {self._date}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("ascii") + body
@@ -117,9 +117,8 @@ class QuickAppends:
         if principal is None:
             return None
         scopes.require(principal.scopes, _SCOPE)
-        body = decode(request.body, MessagesCreate)
-        services.rates.take_address(address)
-        services.rates.authenticated(address)
+        body = decode(request.body, MessagesCreate, MessagesCreate.least_keys)
+        services.rates.check_address(address)
         services.rates.take_request(principal)
         return principal, body
 
@@ -150,7 +149,7 @@ class _Append:
             self.fail(verdict)
         else:
             body = _encode(appended_object(verdict))
-            self._answer(201, {"Content-Type": "application/json"}, body)
+            self._answer(201, _JSON, body)
 
     def fail(self, exc: Exception) -> None:
         """There is none, or it is an error."""
@@ -162,7 +161,6 @@ class _Append:
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self._quick.landed()
-        headers["X-Request-Id"] = self._request_id
         outcomes.ended(
             _ROUTE,
             _ROUTE.method,
@@ -172,7 +170,16 @@ class _Append:
             actor=self._principal.actor,
             tenant=self._principal.tenant,
         )
-        self._connection.answer(self._quick.answer(status, headers, body))
+        self._connection.answer(self._quick.answer(status, headers, body, self._request_id))
+
+
+@lru_cache
+def _first_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+
+
+def _lines(headers: dict[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 def _is_usual(request: PlainRequest) -> bool:

@@ -25,7 +25,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 async def append_messages(request: web.Request) -> web.Response:
     """Append up to 100 messages atomically."""
     thread = thread_of(request)
-    body = await bodies.body(request, MessagesCreate)
+    body = await bodies.body(request, MessagesCreate, MessagesCreate.least_keys)
     key = request.headers.get("Idempotency-Key")
     appended = await request.app[SERVICES].messages.append(
         request[PRINCIPAL], thread, body.messages, key

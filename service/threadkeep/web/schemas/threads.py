@@ -147,6 +147,10 @@ class MessagesCreate(msgspec.Struct, forbid_unknown_fields=True):
 
     messages: Annotated[list[Message], msgspec.Meta(min_length=1, max_length=100)]
 
+    def least_keys(self) -> int:
+        """Keys that these messages cannot do without: `messages`, and a `content` each."""
+        return 1 + len(self.messages)
+
 
 class AppendedMessage(msgspec.Struct):
     """Where a message stands in the log."""
