@@ -46,8 +46,10 @@ _ENTRIES: Final = 512
 """Entries of one portion: about 50 ms of work."""
 _THREAD_BYTES: Final = 1024 * 1024
 """Bytes of one thread in one portion."""
-_YIELD: Final = 3.0
-"""While appends wait, it rests this many times as long as its last portion took."""
+_LONGEST_REST: Final = 9.0
+"""While appends wait, it rests up to so many times as long as its last portion took …"""
+_CROWD: Final = 8
+"""… and less where only a few wait: once for every so many."""
 _SLICE: Final = 16
 """Texts that are cut into words before others get their turn in the event loop."""
 _MARKED: Final = 100_000
@@ -113,8 +115,9 @@ class Projector:
         begun = time.monotonic()
         while portion := await self._portion():
             total += portion
-            if self._waiting():
-                await asyncio.sleep((time.monotonic() - begun) * _YIELD)
+            if waiting := self._waiting():
+                rest = min(waiting / _CROWD, _LONGEST_REST)
+                await asyncio.sleep((time.monotonic() - begun) * rest)
             begun = time.monotonic()
             if begun - self._flushed >= FLUSH_SECONDS:
                 await self._flush()

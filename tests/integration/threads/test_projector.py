@@ -202,7 +202,7 @@ async def test_what_is_marked_while_a_long_thread_is_followed_is_followed_too(
 
 
 async def test_between_portions_it_rests_while_appends_wait(keeping: Keeping) -> None:
-    """Portions are compared with each other: every second one ends while nothing waits."""
+    """Portions are compared with each other: while none, few or many wait."""
     thread = await keeping.thread()
     for _ in range(60):
         await keeping.say(thread.id, *["one of many texts"] * 100)
@@ -210,14 +210,17 @@ async def test_between_portions_it_rests_while_appends_wait(keeping: Keeping) ->
 
     def waiting() -> int:
         ends.append(time.monotonic())
-        return len(ends) % 2
+        return (0, 4, 1000)[len(ends) % 3]
 
     keeping.projector.yield_to(waiting)
     await keeping.catch_up()
 
+    # The pause after an end follows from what waited then: the first had 4, the next 1000.
     pauses = [later - earlier for earlier, later in pairwise(ends)]
     assert len(pauses) >= 10
-    assert sum(pauses[::2]) > 2 * sum(pauses[1::2])
+    few, many, none = (sum(pauses[n::3]) / len(pauses[n::3]) for n in range(3))
+    assert many > 4 * none
+    assert many > 3 * few
     assert await _behind(keeping) == 0
 
 
