@@ -129,6 +129,45 @@ def test_a_report_is_fetched_from_the_cluster(
     ]
 
 
+@pytest.mark.parametrize(("ends", "exit_code"), [("Complete", 0), ("Failed", 1)])
+def test_the_end_of_a_run_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, ends: str, exit_code: int
+) -> None:
+    """The Job runs when it is asked for first, and has ended at the second time."""
+    (folder / "configmap").write_text(config_map(folder), "utf-8")
+    conditions = [{"type": ends, "status": "True"}]
+    (folder / "job").write_text(json.dumps({"status": {"active": 1}}), "utf-8")
+    (folder / "next").write_text(json.dumps({"status": {"conditions": conditions}}), "utf-8")
+    answering = f'cd {folder}; cat "$2"; if [ "$2" = job ]; then cp next job; fi'
+    kubectl = folder / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\n{answering}\n", "utf-8")
+    kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setattr("threadkeep.cli.report._POLL_SECONDS", 0.01)
+    monkeypatch.chdir(folder)
+
+    done = CliRunner().invoke(report, ["scaling-1", "--wait", "60", "--no-open"])
+
+    assert done.exit_code == exit_code, done.output
+    assert "kubectl logs --follow job/scaling-1" in done.output
+    assert (folder / "scaling-1.html").read_text("utf-8") == "<h1>the page</h1>"
+
+
+def test_a_run_that_does_not_end_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl = folder / "kubectl"
+    kubectl.write_text("#!/bin/sh\necho '{}'\n", "utf-8")
+    kubectl.chmod(kubectl.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setattr("threadkeep.cli.report._POLL_SECONDS", 0.6)
+    monkeypatch.chdir(folder)
+
+    done = CliRunner().invoke(report, ["scaling-1", "--wait", "1", "--no-open"])
+
+    assert done.exit_code == 1
+    assert "job/scaling-1 has not ended within 1 s." in done.output
+    assert not (folder / "scaling-1.html").exists()
+
+
 def test_something_else_is_no_report(folder: Path) -> None:
     (folder / "other.json").write_text('{"data": {}}', "utf-8")
 

@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,16 +21,52 @@ from threadkeep.errors import DependencyError
 
 PAGE: Final = "report.html"
 _SECONDS: Final = 60
+_POLL_SECONDS: Final = 2.0
 _PART: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME: Final = re.compile(rf"{_PART}(\.{_PART})*")
 _NAME_LENGTH: Final = 253
 """What Kubernetes takes as the name of an object."""
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Where kubectl asks."""
+
+    namespace: str | None
+    context: str | None
+
+    def get(self, kind: str, name: str) -> bytes:
+        """One object as JSON."""
+        program = shutil.which("kubectl")
+        if program is None:
+            raise DependencyError("kubectl is not installed, and there is no such file.")
+        where = [f"--namespace={self.namespace}"] if self.namespace else []
+        where += [f"--context={self.context}"] if self.context else []
+        try:
+            ended = subprocess.run(
+                [program, "get", kind, "--output=json", *where, "--", name],
+                capture_output=True,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise click.ClickException(f"kubectl did not answer within {_SECONDS} s.") from exc
+        if ended.returncode:
+            raise click.ClickException(ended.stderr.decode("utf-8", "replace").strip())
+        return ended.stdout
+
+
 @click.command()
 @click.argument("run")
 @click.option("--namespace", "-n", help="Where the Job ran; else kubectl's own namespace.")
 @click.option("--context", help="A context of kubectl; else the current one.")
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Wait so long for the Job to end, and exit with 1 unless it completed.",
+)
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), help="Where the page goes; else RUN.html."
 )
@@ -42,6 +80,7 @@ def report(
     run: str,
     namespace: str | None,
     context: str | None,
+    seconds: int | None,
     output: Path | None,
     *,
     is_shown: bool | None,
@@ -50,11 +89,14 @@ def report(
 
     A Job's results are in a ConfigMap of its name, which kubectl fetches.
     """
-    place = on_disk(run)
+    place = on_disk(run) if seconds is None else None
+    completed = True
     if place:
         page, summary = from_file(place)
     elif _NAME.fullmatch(run) and len(run) <= _NAME_LENGTH:
-        page, summary = from_config_map(fetched(run, namespace, context))
+        cluster = Cluster(namespace, context)
+        completed = seconds is None or ends_well(cluster, run, seconds)
+        page, summary = from_config_map(cluster.get("configmap", run))
     else:
         raise click.UsageError(f"{run!r} is no file, and cannot be the name of a Job.")
     target = output or Path(f"{stem(place) if place else run}.html")
@@ -65,6 +107,22 @@ def report(
     click.echo(f"{target}")
     if has_screen() if is_shown is None else is_shown:
         click.launch(str(target))
+    if not completed:
+        raise SystemExit(1)
+
+
+def ends_well(cluster: Cluster, run: str, seconds: float) -> bool:
+    """Wait until a Job has ended; whether it completed."""
+    click.echo(f"Waiting for job/{run} to end; kubectl logs --follow job/{run} shows what it does.")
+    until = time.monotonic() + seconds
+    while True:
+        status = json.loads(cluster.get("job", run)).get("status", {})
+        ended = {c["type"] for c in status.get("conditions", []) if c["status"] == "True"}
+        if ended & {"Complete", "Failed"}:
+            return "Complete" in ended
+        if time.monotonic() > until:
+            raise click.ClickException(f"job/{run} has not ended within {seconds} s.")
+        time.sleep(_POLL_SECONDS)
 
 
 def has_screen() -> bool:
@@ -108,27 +166,6 @@ def from_config_map(text: bytes) -> tuple[bytes, dict[str, Any]]:
     except (ValueError, KeyError, TypeError, OSError, EOFError) as exc:
         raise click.ClickException("This is no ConfigMap with the results of a run.") from exc
     return page, summary
-
-
-def fetched(run: str, namespace: str | None, context: str | None) -> bytes:
-    """The ConfigMap of a run."""
-    program = shutil.which("kubectl")
-    if program is None:
-        raise DependencyError("kubectl is not installed, and there is no such file.")
-    where = [f"--namespace={namespace}"] if namespace else []
-    where += [f"--context={context}"] if context else []
-    try:
-        ended = subprocess.run(
-            [program, "get", "configmap", "--output=json", *where, "--", run],
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        raise click.ClickException(f"kubectl did not answer within {_SECONDS} s.") from exc
-    if ended.returncode:
-        raise click.ClickException(ended.stderr.decode("utf-8", "replace").strip())
-    return ended.stdout
 
 
 def told(summary: dict[str, Any]) -> list[str]:
