@@ -19,13 +19,24 @@ SECRETS = frozenset(
 )
 
 
+_WANTED = {
+    "database_url": "an address that begins with postgresql://",
+    "database_direct_url": "an address that begins with postgresql://",
+    "platform_key": "at least 16 characters",
+    "app_password": "ASCII without spaces",
+}
+"""What a pattern asks for, in words."""
+
+PostgresUrl = Annotated[str, msgspec.Meta(pattern="^postgres(ql)?://")]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set, with its default, unit and reason."""
 
-    database_url: str
+    database_url: PostgresUrl
     """PostgreSQL as the application role; may be pooled in transaction mode. Required."""
 
-    database_direct_url: str = ""
+    database_direct_url: PostgresUrl | Literal[""] = ""
     """PostgreSQL without a pooler, for LISTEN and migrations. Empty: `database_url`."""
 
     app_password: Annotated[str, msgspec.Meta(pattern="^[!-~]*$")] = ""
@@ -116,7 +127,8 @@ def _check(
         msgspec.convert(values[name], field.type, strict=False)
     except msgspec.ValidationError as exc:
         shown = "" if name in SECRETS else f" (is {values[name]!r})"
-        problems.append(f"{variable}: {exc}{shown}")
+        wanted = _WANTED.get(name)
+        problems.append(f"{variable}: {f'must be {wanted}' if wanted else exc}{shown}")
 
 
 def _split(raw: str) -> list[str]:

@@ -19,8 +19,15 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 MISSING: Final = 3
 
-COMMANDS: Final = ("dev", "serve", "migrate", "admin", "report")
-"""Each is the object of its name in the module of its name in this package."""
+COMMANDS: Final = {
+    "dev": "Start PostgreSQL, a demo tenant and the service on this machine.",
+    "serve": "Serve HTTP, SSE and WebSocket.",
+    "migrate": "Bring the database to this version's schema.",
+    "admin": "Make tenants, keys, agents and tokens.",
+    "report": "Show what a run of the suites found.",
+}
+"""Each is the object of its name in the module of its name in this package; and what it does, so
+that the list needs none of them."""
 
 
 class Commands(click.Group):
@@ -36,6 +43,11 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"threadkeep.cli.{cmd_name}"), cmd_name)
         return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

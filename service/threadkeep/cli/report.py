@@ -52,7 +52,10 @@ class Cluster:
         except subprocess.TimeoutExpired as exc:
             raise click.ClickException(f"kubectl did not answer within {_SECONDS} s.") from exc
         if ended.returncode:
-            raise click.ClickException(ended.stderr.decode("utf-8", "replace").strip())
+            said = ended.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"]
+            raise click.ClickException(
+                f"There is no file {name}, and kubectl has no {kind} of that name: {said[-1]}"
+            )
         return ended.stdout
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import asyncpg
 
 from threadkeep.domain.principals import Principal
-from threadkeep.errors import DependencyError, ThreadkeepError, Unavailable
+from threadkeep.errors import DependencyError, SettingsError, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
 from threadkeep.settings import Settings
 from threadkeep.storage import revision
@@ -65,6 +65,19 @@ def wrap_errors() -> Iterator[None]:
         raise Unavailable(_sentence(exc)) from exc
 
 
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say why a first connection failed: to who has started this, not to callers of the API."""
+    try:
+        yield
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as exc:
+        raise SettingsError(f"PostgreSQL refuses the database URL: {exc}.") from exc
+    except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError) as exc:
+        raise Unavailable(
+            f"The database cannot be reached: {str(exc) or type(exc).__name__}."
+        ) from exc
+
+
 def _sentence(exc: BaseException) -> str:
     if isinstance(exc, asyncpg.LockNotAvailableError):
         return "The thread is busy; try again."
@@ -91,7 +104,8 @@ class Database:
     async def open(self) -> None:
         """Connect, and refuse a server or schema that would break promises."""
         with wrap_errors():
-            self._pool = await self._open_pool()
+            with explained():
+                self._pool = await self._open_pool()
             try:
                 async with self.transaction(None) as connection:
                     await self._check(connection)

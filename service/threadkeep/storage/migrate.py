@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from time import monotonic
 from typing import Final
@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from threadkeep.errors import DependencyError, Unavailable
+from threadkeep.errors import DependencyError, SettingsError, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
 from threadkeep.storage.revision import MINIMUM_VERSION
 
@@ -34,6 +34,10 @@ _AWAY: Final = (
     asyncpg.DeadlockDetectedError,
 )
 """What a database says that is away, starting or busy."""
+_REFUSED: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
 _CONNECT_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 1.0
 """Between two tries."""
@@ -100,19 +104,31 @@ async def _migrate(direct_url: str, step: Callable[[Config], None]) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_locked, step)
-    except (OSError, TimeoutError, *_AWAY) as exc:
-        raise Unavailable(f"The database cannot be reached for migrations: {exc}") from exc
-    except sa.exc.DBAPIError as exc:
-        if not isinstance(_cause(exc), _AWAY):
+    except Exception as exc:
+        told = next(filter(None, map(_told, _causes(exc))), None)
+        if told is None:
             raise
-        raise Unavailable(f"The database does not let itself be migrated: {exc.orig}") from exc
+        raise told from exc
     finally:
         await engine.dispose()
 
 
-def _cause(exc: sa.exc.DBAPIError) -> BaseException | None:
-    """The driver's own exception, below SQLAlchemy's two."""
-    return exc.orig.__cause__ if exc.orig is not None else None
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what is below it: SQLAlchemy puts two around the driver's own."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__
+
+
+def _told(cause: BaseException) -> ThreadkeepError | None:
+    """What is said of it; None of what nobody expects."""
+    if isinstance(cause, (OSError, *_AWAY)):
+        return Unavailable(f"The database cannot be had for migrations: {cause}")
+    if isinstance(cause, _REFUSED):
+        return SettingsError(f"PostgreSQL refuses the database URL: {cause}.")
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return SettingsError(f"Migrations need the owner of the schema: {cause}.")
+    return None
 
 
 def _locked(connection: sa.Connection, step: Callable[[Config], None]) -> None:

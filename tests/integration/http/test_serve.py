@@ -86,11 +86,55 @@ def test_help_needs_nothing() -> None:
     assert all(command in ended.stdout for command in ("serve", "migrate", "dev", "admin"))
 
 
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    """It is what a new user asks first, and the service takes seconds to load."""
+    loaded = (
+        "import sys; from click.testing import CliRunner; from threadkeep.cli import threadkeep;"
+        " print(CliRunner().invoke(threadkeep, ['--help']).output);"
+        " print(sorted(name for name in sys.modules if name.startswith('threadkeep')))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=SECONDS
+    )
+
+    assert "report" in ended.stdout
+    assert "threadkeep.cli.serve" not in ended.stdout
+    assert "threadkeep.app" not in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_an_address_that_is_none_is_a_wrong_setting(command: str) -> None:
+    ended = run({"THREADKEEP_DATABASE_URL": "bogus-and-secret"}, command)
+
+    assert ended.returncode == 2
+    assert "THREADKEEP_DATABASE_URL: must be an address" in ended.stderr
+    assert "secret" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_a_database_that_is_not_there_is_a_wrong_setting(database: Database, command: str) -> None:
+    url = with_login(database.superuser_url, "nowhere")
+    ended = run({"THREADKEEP_DATABASE_URL": url}, command)
+
+    assert ended.returncode == 2
+    assert 'database "nowhere" does not exist' in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_only_the_owner_migrates(database: Database) -> None:
+    ended = run({"THREADKEEP_DATABASE_URL": database.app_url}, "migrate")
+
+    assert ended.returncode == 2
+    assert "Migrations need the owner of the schema" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_database_that_is_away_is_a_sentence(tmp_path: Path) -> None:
     ended = run({"THREADKEEP_DATABASE_URL": f"postgresql://x@/x?host={tmp_path}"}, "serve")
 
     assert ended.returncode == 1
-    assert "database" in ended.stderr
+    assert "The database cannot be reached: [Errno 2]" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
