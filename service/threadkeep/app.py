@@ -38,7 +38,7 @@ from threadkeep.storage.database import Database
 from threadkeep.storage.shared_rates import SharedRates
 from threadkeep.storage.wakeups import Wakeups, wakeups_for
 from threadkeep.web.fetching import fetch_with, key_session
-from threadkeep.web.greetings import GREETINGS
+from threadkeep.web.greetings import GREETINGS, Greetings
 from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES, SETTINGS, Lifecycle
 from threadkeep.web.live import LIVE, Live
 from threadkeep.web.middleware import edge, on_prepare
@@ -49,6 +49,8 @@ from threadkeep.web.routes import TABLE, add_routes
 
 LEAST_SECONDS: Final = 1.0
 """Time of a drain without sockets: answers meanwhile tell their clients to go elsewhere."""
+FINISH_SECONDS: Final = 5.0
+"""What appends in flight have to be answered; those of a healthy database take milliseconds."""
 GARBAGE: Final = (5000, 20, 20)
 """Objects, and younger collections, between two collections. Python's 700 are made by a few
 requests at once, which are then looked through although none of them is garbage."""
@@ -59,7 +61,7 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(client_max_size=limits.BODY_BYTES, middlewares=[edge])
     app[SETTINGS] = settings
     app[LIFECYCLE] = Lifecycle()
-    app[GREETINGS] = {}
+    app[GREETINGS] = Greetings()
     app[LIVE] = Live()
     app[QUICK_APPENDS] = QuickAppends(app)
     app[DOCUMENT] = msgspec.json.encode(document(TABLE))
@@ -78,14 +80,18 @@ async def drain(app: web.Application) -> None:
     app[LIFECYCLE].draining = True
     app[SERVICES].runs.stop_waiting()
     seconds = app[SETTINGS].drain_seconds
-    await asyncio.gather(app[LIVE].drain(seconds), asyncio.sleep(min(seconds, LEAST_SECONDS)))
+    await asyncio.gather(
+        app[LIVE].drain(seconds),
+        app[QUICK_APPENDS].finish(FINISH_SECONDS),
+        asyncio.sleep(min(seconds, LEAST_SECONDS)),
+    )
 
 
 async def _close_connections(app: web.Application) -> None:
     """Where nobody has drained before, as in tests, there is no time for it."""
     app[LIFECYCLE].draining = True
     await app[LIVE].drain(0)
-    await app[QUICK_APPENDS].finish(app[SETTINGS].request_seconds)
+    await app[QUICK_APPENDS].finish(FINISH_SECONDS)
 
 
 async def _services(app: web.Application) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ from typing import Final, Protocol, cast
 
 from typing_extensions import override
 
+from threadkeep.web.greetings import Greetings
 from threadkeep.web.malformed import RequestHandler
 from threadkeep.web.plain_request import PlainRequest, plain_request
 
@@ -28,6 +29,9 @@ IDLE_SECONDS: Final = 75.0
 class Appends(Protocol):
     """What answers plain appends."""
 
+    def awaits(self, request: PlainRequest) -> bool:
+        """Whether `begin` would take this request if its body had come."""
+
     def begin(self, request: PlainRequest, connection: Connection) -> bool:
         """Begin what ends in `connection.answer`.
 
@@ -39,7 +43,7 @@ class _State(Enum):
     QUIET = auto()
     """Every request has been answered, and nothing has come since."""
     GATHERING = auto()
-    """The head of a plain request has come, and its body not yet."""
+    """The head of a plain append has come, and its body not yet."""
     APPENDING = auto()
     """A plain append waits for its verdict."""
     PASSED_ON = auto()
@@ -54,9 +58,11 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_appends",
         "_gather_timer",
+        "_greetings",
         "_idle_since",
         "_idle_timer",
         "_is_full",
+        "_missing",
         "_piled",
         "_state",
         "_transport",
@@ -64,14 +70,16 @@ class Connection(asyncio.Protocol):
         "handler",
     )
 
-    def __init__(self, handler: RequestHandler, appends: Appends) -> None:
+    def __init__(self, handler: RequestHandler, appends: Appends, greetings: Greetings) -> None:
         self.handler: Final = handler
         """aiohttp's protocol of this connection."""
         self.address = ""
         """Where the caller is."""
         self._appends: Final = appends
+        self._greetings: Final = greetings
         self._state = _State.QUIET
         self._piled = b""
+        self._missing = 0
         self._gather_timer: asyncio.TimerHandle | None = None
         self._is_full = False
         self._idle_since = 0.0
@@ -83,41 +91,60 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.address = (transport.get_extra_info("peername") or ("",))[0]
         self.handler.answered = self._answered
+        self._greetings.expect(self.handler)
         self.handler.connection_made(transport)
 
     @override
     def data_received(self, data: bytes) -> None:
-        state = self._state
-        if state is _State.APPENDING:
+        if self._state is _State.APPENDING:
             self._piled += data
             self._transport.pause_reading()
-        elif state is _State.PASSED_ON:
+        elif self._state is _State.PASSED_ON:
+            self._pass_rest(data)
+        else:
+            self._begin(self._gathered() + data)
+
+    def _begin(self, data: bytes) -> None:
+        request = plain_request(data)
+        if request is None or self._is_full:
+            self._leave(data)
+            return
+        self._greetings.arrived(self.handler)
+        if request.missing:
+            self._begin_part(request, data)
+        elif not self._append(request):
+            self._pass_on(data, 0)
+
+    def _begin_part(self, request: PlainRequest, data: bytes) -> None:
+        if self._state is _State.GATHERING:
+            self._leave(data)  # in more than two pieces
+        elif request.missing <= GATHER_BYTES and self._appends.awaits(request):
+            self._state = _State.GATHERING
+            self._piled = data
+            self.handler.keep_alive(val=True)  # ends its timer: the connection is not idle
+            loop = asyncio.get_running_loop()
+            self._gather_timer = loop.call_later(GATHER_SECONDS, self._give_up)
+        else:
+            self._pass_on(data, request.missing)
+
+    def _append(self, request: PlainRequest) -> bool:
+        self._state = _State.APPENDING
+        if not self._appends.begin(request, self):
+            return False
+        self.handler.keep_alive(val=True)  # as above
+        return True
+
+    def _pass_on(self, data: bytes, missing: int) -> None:
+        self._state = _State.PASSED_ON
+        self._missing = missing
+        self.handler.data_received(data)
+
+    def _pass_rest(self, data: bytes) -> None:
+        self._missing -= len(data)
+        if self._missing < 0:
             self._leave(data)
         else:
-            data = self._gathered() + data
-            request = plain_request(data)
-            if request is None:
-                self._leave(data)
-            elif not request.missing:
-                self._take(request, data)
-            elif state is _State.QUIET and request.missing <= GATHER_BYTES:
-                self._gather(data)
-            else:
-                self._leave(data)
-
-    def _take(self, request: PlainRequest, data: bytes) -> None:
-        self._state = _State.APPENDING
-        if not self._is_full and self._appends.begin(request, self):
-            self.handler.keep_alive(val=True)  # ends aiohttp's timer, which knows nothing of this
-        else:
-            self._state = _State.PASSED_ON
             self.handler.data_received(data)
-
-    def _gather(self, data: bytes) -> None:
-        self._state = _State.GATHERING
-        self._piled = data
-        loop = asyncio.get_running_loop()
-        self._gather_timer = loop.call_later(GATHER_SECONDS, self._give_up)
 
     def _gathered(self) -> bytes:
         if self._gather_timer is not None:
@@ -129,13 +156,16 @@ class Connection(asyncio.Protocol):
     def _give_up(self) -> None:
         self._leave(self._gathered())
 
-    def answer(self, data: bytes) -> None:
+    def answer(self, data: bytes, *, is_last: bool = False) -> None:
         """Send the answer to an append, and go on with what has come meanwhile."""
         if self._transport.is_closing():
             return
         self._transport.write(data)
         self._rest()
-        if piled := self._gathered():
+        piled = self._gathered()
+        if is_last:
+            self._transport.close()
+        elif piled:
             self._transport.resume_reading()
             self.data_received(piled)
 
@@ -156,10 +186,13 @@ class Connection(asyncio.Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._let_go()
+        self._greetings.arrived(self.handler)
         self.handler.connection_lost(exc)
 
     def _answered(self) -> None:
-        if self._state is _State.PASSED_ON:
+        if self._missing:
+            self._leave(b"")  # answered before its body has come: aiohttp deals with the rest
+        elif self._state is _State.PASSED_ON:
             self._rest()
 
     def _rest(self) -> None:
@@ -171,18 +204,22 @@ class Connection(asyncio.Protocol):
 
     def _look_idle(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._state is not _State.QUIET:
+            self._idle_since = loop.time()
         ends = self._idle_since + IDLE_SECONDS
-        if self._state is _State.QUIET and loop.time() >= ends:
+        if loop.time() >= ends:
             self.handler.force_close()
         else:
-            when = max(ends, loop.time() + 1)
-            self._idle_timer = loop.call_at(when, self._look_idle)
+            self._idle_timer = loop.call_at(ends, self._look_idle)
 
     def _leave(self, data: bytes) -> None:
+        if self._state in (_State.QUIET, _State.GATHERING):
+            self._greetings.expect(self.handler)  # aiohttp's timer may have been ended
         self._state = _State.LEFT
         self._let_go()
         self._transport.set_protocol(self.handler)
-        self.handler.data_received(data)
+        if data:
+            self.handler.data_received(data)
 
     def _let_go(self) -> None:
         self.handler.answered = None

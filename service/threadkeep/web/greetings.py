@@ -1,18 +1,40 @@
-"""Connections that have not said anything yet."""
+"""Connections from which the head of a request is awaited, and cut where it does not come."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
-Greetings = dict[web.RequestHandler, asyncio.TimerHandle]
-GREETINGS = web.AppKey("greetings", Greetings)
-"""Connections from which no request has come yet, and the timers that cut them."""
+HEAD_SECONDS: Final = 10.0
+"""A connection that has not sent the head of its request by then is cut."""
 
 
-def greeted(app: web.Application, connection: web.RequestHandler) -> None:
-    """The first request of a connection has arrived: it will not be cut for silence."""
-    timer = app[GREETINGS].pop(connection, None)
-    if timer is not None:
-        timer.cancel()
+class Greetings:
+    """Of one process. Between requests connections have other, longer limits."""
+
+    def __init__(self) -> None:
+        self._timers: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        return len(self._timers)
+
+    def expect(self, connection: web.RequestHandler) -> None:
+        """From now on there is time for the head of a request."""
+        loop = asyncio.get_running_loop()
+        if connection not in self._timers:
+            self._timers[connection] = loop.call_later(HEAD_SECONDS, self._cut, connection)
+
+    def arrived(self, connection: web.RequestHandler) -> None:
+        """It is there, or will never come."""
+        timer = self._timers.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _cut(self, connection: web.RequestHandler) -> None:
+        self._timers.pop(connection, None)
+        connection.force_close()
+
+
+GREETINGS: Final = web.AppKey("greetings", Greetings)

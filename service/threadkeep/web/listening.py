@@ -14,8 +14,6 @@ from threadkeep.web.greetings import GREETINGS
 from threadkeep.web.malformed import RequestHandler
 from threadkeep.web.quick_appends import QUICK_APPENDS
 
-HEAD_SECONDS: Final = 10.0
-"""A connection that has not sent the head of its first request by then is cut."""
 BACKLOG: Final = 1024
 """Connections that wait to be accepted; a drained replica's clients come back all at once."""
 
@@ -94,14 +92,7 @@ class Site(web.BaseSite):
             max_line_size=LINE_BYTES,
             logger=_protocol_log,
         )
-        self._greetings[handler] = asyncio.get_running_loop().call_later(
-            HEAD_SECONDS, self._cut, handler
-        )
-        return Connection(handler, self._appends)
-
-    def _cut(self, handler: web.RequestHandler) -> None:
-        self._greetings.pop(handler, None)
-        handler.force_close()
+        return Connection(handler, self._appends, self._greetings)
 
 
 def runner_of(app: web.Application, *, shutdown_seconds: float) -> web.AppRunner:

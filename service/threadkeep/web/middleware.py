@@ -16,7 +16,7 @@ from threadkeep.logs import get_logger
 from threadkeep.web import cors, outcomes
 from threadkeep.web.authentication import authenticate
 from threadkeep.web.errors import MethodNotAllowed, error_response
-from threadkeep.web.greetings import greeted
+from threadkeep.web.greetings import GREETINGS
 from threadkeep.web.keys import ACTOR, LIFECYCLE, PRINCIPAL, REQUEST_ID, SERVICES, TENANT
 from threadkeep.web.malformed import RequestHandler
 from threadkeep.web.responses import SAFE_HEADERS, SERVER
@@ -34,7 +34,7 @@ _STARTED: Final = web.RequestKey("started", bool)
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The only place where errors become answers."""
     begun = perf_counter()
-    greeted(request.app, request.protocol)
+    request.app[GREETINGS].arrived(request.protocol)
     request[REQUEST_ID] = request_id = outcomes.request_id_of(request.headers.get("X-Request-Id"))
     # Each request has a context of its own, because it has a task of its own.
     bind_contextvars(request_id=request_id)
@@ -62,7 +62,8 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
         with contextlib.suppress(ConnectionError):  # aiohttp finds the same, and ends quietly
             await response.prepare(request)
             await response.write_eof()
-            if response.keep_alive:
+            # Somebody may have sent more while this waited for its reader.
+            if response.keep_alive and connection.answered is not None:
                 connection.answered()
 
 

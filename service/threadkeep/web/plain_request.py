@@ -15,13 +15,16 @@ HEAD_BYTES: Final = 8 * 1024
 _END: Final = b"\r\n\r\n"
 _HEAD: Final = re.compile(
     rb"(GET|POST|PUT|PATCH|DELETE) (/[\x21-\x7e]*) HTTP/1\.1"
-    rb"((?:\r\n[A-Za-z0-9-]+: [\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)+)"
+    rb"((?:\r\n[A-Za-z0-9-]+: [\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?){1,100})"
 )
 _LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _SPECIAL: Final = frozenset(
-    {"transfer-encoding", "te", "trailer", "upgrade", "http2-settings", "expect"}
+    {
+        *("transfer-encoding", "te", "trailer", "upgrade", "http2-settings", "expect"),
+        *("proxy-connection", "sec-websocket-key1"),
+    }
 )
-"""Headers that change where a request ends, or what follows it."""
+"""Headers that change where a request ends or what follows it, or that some parsers take so."""
 
 
 class PlainRequest(NamedTuple):

@@ -27,7 +27,6 @@ from threadkeep.web.authentication import bearer_in
 from threadkeep.web.bodies import decode
 from threadkeep.web.connection import Connection
 from threadkeep.web.errors import error_parts
-from threadkeep.web.greetings import greeted
 from threadkeep.web.handlers.messages import append_messages, appended_object
 from threadkeep.web.keys import LIFECYCLE, SERVICES, SETTINGS
 from threadkeep.web.plain_request import PlainRequest
@@ -36,7 +35,9 @@ from threadkeep.web.route import Route
 from threadkeep.web.routes_threads import THREADS
 from threadkeep.web.schemas.threads import MessagesCreate
 
-_TARGET: Final = re.compile(r"/v1/threads/thr_([0-9a-f]{32})/messages\Z")
+_TARGET: Final = re.compile(r"/v1/threads/thr_[0-9a-f]{32}/messages\Z")
+_THREAD: Final = slice(len("/v1/threads/thr_"), -len("/messages"))
+"""Of the target: the digits of the thread's id."""
 _ROUTE: Final[Route] = next(route for route in THREADS if route.handler is append_messages)
 _SCOPE: Final = _ROUTE.scope or scopes.THREADS_WRITE
 _TYPES: Final = ("application/json", "application/json; charset=utf-8")
@@ -59,26 +60,31 @@ class QuickAppends:
         self._second = 0
         self._date = ""
 
+    def awaits(self, request: PlainRequest) -> bool:
+        """Whether it is worth while to wait for the body of this one."""
+        try:
+            return self._caller(request) is not None
+        except Exception:  # noqa: BLE001 - as in `begin`
+            return False
+
     def begin(self, request: PlainRequest, connection: Connection) -> bool:
         """Append, and answer the connection later; False if the route has to be asked."""
-        target = _TARGET.match(request.target)
-        if target is None or not _is_usual(request) or self.app[LIFECYCLE].draining:
-            return False
         try:
-            admitted = self._admitted(request, connection.address)
+            principal = self._caller(request)
+            if principal is None:
+                return False
+            body = decode(request.body, MessagesCreate, MessagesCreate.least_keys)
+            self._count(principal, connection.address)
         except Exception:  # noqa: BLE001 - nothing is counted yet: the route meets it and says so
-            return False
-        if admitted is None:
             return False
         self.in_flight += 1
         self.taken += 1
-        greeted(self.app, connection.handler)
-        principal, body = admitted
-        append = _Append(self, connection, principal, target[1], request.headers)
+        thread = request.target[_THREAD]
+        append = _Append(self, connection, principal, thread, request.headers)
         try:
             key = request.headers.get("idempotency-key")
             messages = self.app[SERVICES].messages
-            messages.submit(principal, target[1], body.messages, key, append.done)
+            messages.submit(principal, thread, body.messages, key, append.done)
         except Exception as exc:  # noqa: BLE001 - answered, and logged where it is no usual error
             append.fail(exc)
         return True
@@ -101,26 +107,33 @@ class QuickAppends:
         now = int(time())
         if now != self._second:
             self._second, self._date = now, formatdate(now, usegmt=True)
+        ends = "Connection: close\r\n" if self.app[LIFECYCLE].draining else ""
         head = (
-            f"{_first_line(status)}{_lines(headers)}X-Request-Id: {request_id}\r\n{self._always}"
-            f"Date: {self._date}\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"{_first_line(status)}{_lines(headers)}{ends}{self._always}Date: {self._date}\r\n"
+            f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("ascii") + body
 
-    def _admitted(
-        self, request: PlainRequest, address: str
-    ) -> tuple[Principal, MessagesCreate] | None:
-        """As the route does it, for a credential that needs no look-up; what is counted, last."""
-        services = self.app[SERVICES]
-        bearer = bearer_in(request.headers.get("authorization"))
-        principal = services.credentials.known(bearer, request.headers.get("threadkeep-user"))
-        if principal is None:
+    def _caller(self, request: PlainRequest) -> Principal | None:
+        """Who appends, if it is an append and his credential needs no look-up."""
+        if (
+            not _TARGET.match(request.target)
+            or not _is_usual(request)
+            or self.app[LIFECYCLE].draining
+        ):
             return None
-        scopes.require(principal.scopes, _SCOPE)
-        body = decode(request.body, MessagesCreate, MessagesCreate.least_keys)
-        services.rates.check_address(address)
-        services.rates.take_request(principal)
-        return principal, body
+        bearer = bearer_in(request.headers.get("authorization"))
+        credentials = self.app[SERVICES].credentials
+        principal = credentials.known(bearer, request.headers.get("threadkeep-user"))
+        if principal is not None:
+            scopes.require(principal.scopes, _SCOPE)
+        return principal
+
+    def _count(self, principal: Principal, address: str) -> None:
+        """As the route does; raises `TooMany` before anything is counted."""
+        rates = self.app[SERVICES].rates
+        rates.check_address(address)
+        rates.take_request(principal)
 
 
 class _Append:
@@ -170,7 +183,8 @@ class _Append:
             actor=self._principal.actor,
             tenant=self._principal.tenant,
         )
-        self._connection.answer(self._quick.answer(status, headers, body, self._request_id))
+        answer = self._quick.answer(status, headers, body, self._request_id)
+        self._connection.answer(answer, is_last=self._quick.app[LIFECYCLE].draining)
 
 
 @lru_cache

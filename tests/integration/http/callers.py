@@ -99,6 +99,7 @@ class Running:
     nobody: Caller
     """Without any credential."""
     platform: Caller
+    server: web.Server
 
     async def tenant(self, **policy: Any) -> Tenant:
         """A new tenant with an API key that may do everything."""
@@ -150,6 +151,7 @@ async def running_on(database: Database, **changes: str) -> AsyncIterator[Runnin
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             nobody = Caller(session, site.name)
             platform = nobody.with_headers(Authorization=f"Bearer {PLATFORM_KEY}")
-            yield Running(app, nobody, platform)
+            assert runner.server is not None
+            yield Running(app, nobody, platform, runner.server)
     finally:
         await runner.cleanup()

@@ -14,7 +14,7 @@ import pytest
 from tests.support.postgres import Database
 from tests.support.waiting import until
 from threadkeep.domain.limits import BODY_BYTES
-from threadkeep.web import bodies, listening, sending
+from threadkeep.web import bodies, greetings, sending
 from threadkeep.web.greetings import GREETINGS
 from threadkeep.web.keys import LIFECYCLE
 
@@ -111,7 +111,7 @@ async def test_a_body_that_does_not_arrive_is_given_up(
 async def test_a_silent_connection_is_cut(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(greetings, "HEAD_SECONDS", 0.2)
     async with running_on(database) as running:
         host, _, port = running.nobody.url.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from tests.support.postgres import Database, superuser
 from tests.support.waiting import until
 from threadkeep.services.access.recent import Recent
-from threadkeep.web import bodies, connection
+from threadkeep.web import bodies, connection, greetings
 from threadkeep.web.keys import LIFECYCLE
 from threadkeep.web.quick_appends import QUICK_APPENDS
 
@@ -284,6 +284,91 @@ async def test_what_comes_while_an_append_is_under_way_waits(
     assert await contents(ann, thread) == ["one", "two"]
 
 
+async def test_who_reads_late_gets_every_answer(running: Running, ann: Caller, thread: str) -> None:
+    """Requests pile up behind an answer that its reader does not take."""
+    for _ in range(3):
+        await ann.post(f"/v1/threads/{thread}/messages", {"messages": [{"content": "x" * 40_000}]})
+    read = request(ann, "GET", f"/v1/threads/{thread}/messages?limit=3")
+    said = append(ann, thread, "said")
+    async with wire_to(ann, buffer=4096) as wire:
+        for _ in range(60):
+            wire.writer.write(read)
+            wire.writer.write(said)
+            await asyncio.sleep(0)
+        await until(lambda: _is_stuck(running), 10.0, what="the unread answers")
+        answers = [await wire.answer() for _ in range(120)]
+
+    assert [answer.status for answer in answers] == [200, 201] * 60
+    assert taken(running) < 60
+
+
+def _is_stuck(running: Running) -> bool:
+    """Whether some connection waits for its reader."""
+    server = running.server
+    return any(each.writing_paused for each in server.connections)
+
+
+@pytest.mark.parametrize(
+    "begun", [b"POST /v1/x HT", b"\r\n", b"POST /v1/x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"]
+)
+async def test_a_head_that_does_not_come_after_an_append_is_not_waited_for(
+    ann: Caller, thread: str, wire: Wire, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(greetings, "HEAD_SECONDS", 0.2)
+    await wire.ask(append(ann, thread))
+    await wire.send(begun)
+
+    assert await wire.is_closed()
+
+
+async def test_a_body_that_is_awaited_keeps_its_connection(
+    running: Running, ann: Caller, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head has come in time, of which nobody else knows."""
+    monkeypatch.setattr(greetings, "HEAD_SECONDS", 0.2)
+    data = append(ann, thread)
+    async with wire_to(ann) as wire:
+        await wire.send(data[:-5])
+        await asyncio.sleep(0.4)
+        assert (await wire.ask(data[-5:])).status == 201
+
+    assert taken(running) == 1
+
+
+async def test_a_refusal_does_not_wait_for_the_body(
+    running: Running, ann: Caller, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "GATHER_SECONDS", 600.0)
+    stranger = ann.with_headers(Authorization="Bearer nonsense")
+    for data in (append(stranger, thread), request(ann, "POST", "/v1/nothing", {"a": 1})):
+        async with wire_to(ann) as wire:
+            assert (await wire.ask(data[:-5])).status in (401, 404)
+
+
+async def test_a_body_of_another_request_may_come_later(
+    running: Running, ann: Caller, wire: Wire, thread: str
+) -> None:
+    data = request(ann, "PATCH", f"/v1/threads/{thread}", {"title": "in several pieces"})
+
+    for _ in range(2):
+        assert (await wire.ask(data[:-20], data[-20:-10], data[-10:])).status == 200
+        assert (await wire.ask(append(ann, thread))).status == 201
+    assert taken(running) == 2
+
+
+async def test_an_append_says_that_the_process_is_leaving(
+    running: Running, ann: Caller, thread: str, wire: Wire, held: asyncio.Event
+) -> None:
+    await wire.send(append(ann, thread))
+    await until(lambda: running.app[QUICK_APPENDS].in_flight == 1, 5.0, what="the append")
+    running.app[LIFECYCLE].draining = True
+    held.set()
+
+    answer = await wire.answer()
+    assert (answer.status, answer.headers["Connection"]) == (201, "close")
+    assert await wire.is_closed()
+
+
 async def test_one_who_hangs_up_has_appended(
     running: Running, ann: Caller, thread: str, held: asyncio.Event
 ) -> None:
@@ -307,11 +392,9 @@ async def test_a_process_that_ends_answers_first(
     assert not shutdown.done()
     held.set()
 
-    assert (await wire.answer()).status == 201
+    answer = await wire.answer()
+    assert (answer.status, answer.headers["Connection"]) == (201, "close")
     await shutdown
-    refused = await wire.ask(append(ann, thread))
-    assert (refused.status, refused.headers["Connection"]) == (201, "close")
-    assert await wire.is_closed()
 
 
 async def test_only_what_is_idle_is_closed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -68,11 +69,17 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire_to(caller: Caller) -> AsyncIterator[Wire]:
-    """A connection to the service that a caller calls."""
+async def wire_to(caller: Caller, buffer: int = 0) -> AsyncIterator[Wire]:
+    """A connection to the service that a caller calls, which keeps `buffer` unread bytes."""
     host, _, port = caller.url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        yield Wire(reader, writer)
-    finally:
-        writer.close()
+    with socket.socket() as connection:
+        if buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.setblocking(False)  # noqa: FBT003 - its only way
+        await asyncio.get_running_loop().sock_connect(connection, (host, int(port)))
+        limit = buffer or 64 * 1024
+        reader, writer = await asyncio.open_connection(sock=connection, limit=limit)
+        try:
+            yield Wire(reader, writer)
+        finally:
+            writer.close()

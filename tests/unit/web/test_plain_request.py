@@ -75,14 +75,22 @@ def test_one_without_a_body_is_plain() -> None:
         _TYPICAL.replace(b"Host: a", b"Host: a\r\nUpgrade: websocket"),
         _TYPICAL.replace(b"Host: a", b"Host: a\r\nConnection: close"),
         _TYPICAL.replace(b"Host: a", b"Host: a\r\nConnection: keep-alive, upgrade"),
+        _TYPICAL.replace(b"Host: a", b"Host: a\r\nProxy-Connection: close"),
+        _TYPICAL.replace(b"Host: a", b"Host: a\r\nSec-WebSocket-Key1: a"),
         _TYPICAL.replace(b"Host: a", b"Host: a\r\nX: " + b"a" * HEAD_BYTES),
+        _TYPICAL.replace(b"Host: a", b"Host: a" + b"".join(b"\r\nX%d: a" % n for n in range(98))),
     ],
 )
 def test_what_leaves_a_doubt_is_not_plain(data: bytes) -> None:
     assert plain_request(data) is None
 
 
-_NAMES = st.sampled_from(["X-A", "Accept", "Content-Length", "content-length", "TE", "Connection"])
+_NAMES = st.sampled_from(
+    [
+        *("X-A", "Accept", "Content-Length", "content-length", "TE", "Connection"),
+        *("Proxy-Connection", "Sec-WebSocket-Key1", "Transfer-Encoding", "Upgrade"),
+    ]
+)
 _VALUES = st.one_of(
     st.sampled_from(["0", "2", "3", "keep-alive", "close", "chunked", " 2", "2 "]),
     st.text(st.characters(max_codepoint=255), max_size=8),
