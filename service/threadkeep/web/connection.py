@@ -141,10 +141,7 @@ class Connection(asyncio.Protocol):
 
     def _pass_rest(self, data: bytes) -> None:
         self._missing -= len(data)
-        if self._missing < 0:
-            self._leave(data)
-        else:
-            self.handler.data_received(data)
+        self.handler.data_received(data)
 
     def _gathered(self) -> bytes:
         if self._gather_timer is not None:
@@ -191,7 +188,7 @@ class Connection(asyncio.Protocol):
 
     def _answered(self) -> None:
         if self._missing:
-            self._leave(b"")  # answered before its body has come: aiohttp deals with the rest
+            self._leave(b"")  # answered before its body has come, or more has come than that
         elif self._state is _State.PASSED_ON:
             self._rest()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -188,6 +189,47 @@ async def test_limits_count_once_whichever_way(running: Running) -> None:
     assert taken(running) == 5
 
 
+async def test_requests_are_counted_too(running: Running) -> None:
+    tenant = await running.tenant(limits={"requests_per_minute": 4})
+    ann = tenant.user("ann")
+    thread = (await ann.post("/v1/threads", {})).json["id"]
+
+    async with wire_to(ann) as wire:
+        statuses = [(await wire.ask(append(ann, thread))).status for _ in range(5)]
+
+    assert statuses == [201, 201, 201, 429, 429]
+    assert taken(running) == 3
+
+
+async def test_a_credential_for_reading_appends_nothing(
+    running: Running, tenant: Tenant, ann: Caller, thread: str
+) -> None:
+    reads = await running.key(tenant.id, "threads:read")
+    reader = reads.with_headers(Threadkeep_User="ann")
+    assert (await reader.get(f"/v1/threads/{thread}")).status == 200
+
+    async with wire_to(ann) as wire:
+        assert (await wire.ask(append(reader, thread))).status == 403
+
+    assert await contents(ann, thread) == []
+
+
+async def test_whose_thread_it_was_is_audited(
+    running: Running, tenant: Tenant, ann: Caller, wire: Wire
+) -> None:
+    foreign = (await tenant.user("bob").post("/v1/threads", {})).json["id"]
+
+    assert (await wire.ask(append(ann, foreign))).status == 404
+
+    async def refused() -> list[Any]:
+        page = await tenant.key.get("/v1/audit")
+        return [each for each in page.json["data"] if each["target"].endswith(foreign[-32:])]
+
+    rows = await until(refused, 10.0, what="the row of the audit")
+    assert [row["action"] for row in rows] == ["POST /v1/threads/{thread_id}/messages"]
+    assert taken(running) == 1
+
+
 async def test_all_kinds_of_requests_share_a_connection(
     running: Running, ann: Caller, thread: str, wire: Wire
 ) -> None:
@@ -285,21 +327,25 @@ async def test_what_comes_while_an_append_is_under_way_waits(
 
 
 async def test_who_reads_late_gets_every_answer(running: Running, ann: Caller, thread: str) -> None:
-    """Requests pile up behind an answer that its reader does not take."""
+    """An append comes while the answer before it waits for its reader."""
     for _ in range(3):
         await ann.post(f"/v1/threads/{thread}/messages", {"messages": [{"content": "x" * 40_000}]})
-    read = request(ann, "GET", f"/v1/threads/{thread}/messages?limit=3")
-    said = append(ann, thread, "said")
     async with wire_to(ann, buffer=4096) as wire:
-        for _ in range(60):
-            wire.writer.write(read)
-            wire.writer.write(said)
-            await asyncio.sleep(0)
-        await until(lambda: _is_stuck(running), 10.0, what="the unread answers")
-        answers = [await wire.answer() for _ in range(120)]
+        assert (await wire.ask(append(ann, thread))).status == 201
+        for each in running.server.connections:
+            _send_buffer_of(each.transport, 4096)
+        await wire.send(request(ann, "GET", f"/v1/threads/{thread}/messages?limit=3"))
+        await until(lambda: _is_stuck(running), 10.0, what="the unread answer")
+        await wire.send(append(ann, thread, "said"), append(ann, thread, "said"))
+        answers = [await wire.answer() for _ in range(3)]
 
-    assert [answer.status for answer in answers] == [200, 201] * 60
-    assert taken(running) < 60
+    assert [answer.status for answer in answers] == [200, 201, 201]
+
+
+def _send_buffer_of(transport: asyncio.Transport | None, size: int) -> None:
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
 
 def _is_stuck(running: Running) -> bool:
