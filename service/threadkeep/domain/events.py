@@ -11,6 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from threadkeep.domain.entries import (
+    MESSAGE,
+    THREAD_CREATED,
+    THREAD_DELETED,
+    THREAD_STATE_CHANGED,
+    THREAD_UPDATED,
+)
 from threadkeep.errors import Conflict
 
 STARTED: Final = "agent_started"
@@ -29,6 +36,12 @@ RUN_QUEUED: Final = "run_queued"
 """A run was asked for and waits for another one: agent_started follows when its turn comes."""
 ROLLED_BACK: Final = "run_rolled_back"
 """Read models leave that run out; the log keeps it."""
+
+KINDS: Final = RUN_EVENTS | {
+    *(MESSAGE, THREAD_CREATED, THREAD_UPDATED, THREAD_STATE_CHANGED, THREAD_DELETED),
+    *(RUN_QUEUED, ROLLED_BACK),
+}
+"""All kinds of entries."""
 
 QUEUED: Final = "queued"
 RUNNING: Final = "running"

@@ -10,7 +10,7 @@ import msgspec
 
 from threadkeep.domain.entries import Entry
 from threadkeep.domain.runs import OpenCall, Run
-from threadkeep.storage.database import Connection, Record
+from threadkeep.storage.database import Connection, Record, fetch_one
 from threadkeep.storage.entries import Head, entry_of
 from threadkeep.storage.pages import Window
 
@@ -262,17 +262,19 @@ async def settings_of(connection: Connection, run: Run) -> dict[str, Any]:
     return msgspec.json.decode(raw, type=dict[str, Any])
 
 
-async def touch_thread(connection: Connection, head: Head, at: datetime) -> None:
-    """A new version of a thread whose state a run has changed."""
-    await connection.execute(
-        "UPDATE threads SET version = version + 1, updated_at = $4,"
+async def touch_thread(connection: Connection, head: Head) -> int:
+    """A new version of a thread whose state a run changes; its number."""
+    row = await fetch_one(
+        connection,
+        "UPDATE threads SET version = version + 1, updated_at = clock_timestamp(),"
         " changed_at = clock_timestamp()"
-        " WHERE tenant_id = $1 AND owner = $2 AND id = $3",
+        " WHERE tenant_id = $1 AND owner = $2 AND id = $3 RETURNING version",
         head.tenant,
         head.owner,
         head.thread,
-        at,
     )
+    version: int = row["version"]
+    return version
 
 
 def _run_of(row: Record) -> Run:

@@ -95,6 +95,7 @@ def errors_of(route: Route) -> list[ThreadkeepError]:
     found: list[ThreadkeepError] = [kind() for kind in route.errors]
     if route.access is not Access.PUBLIC:
         found += [errors.NotAuthenticated(), errors.TooMany(), errors.Unavailable()]
+    if route.access not in (Access.PUBLIC, Access.PLATFORM):  # there a key is right or none
         found += [errors.Forbidden()]
     if route.body is not None:
         found += [errors.InvalidRequest(malformed=True), errors.InvalidRequest()]

@@ -21,5 +21,12 @@ def add_routes(app: web.Application) -> None:
     """Serve the table. Paths are tried one by one, hence those of the log, the hottest, first."""
     ordered = sorted(TABLE, key=lambda route: route.tag != "Messages")
     app[ROUTES] = {
-        app.router.add_route(route.method, route.path, route.handler): route for route in ordered
+        app.router.add_route(method, route.path, route.handler): route
+        for route in ordered
+        for method in _methods(route)
     }
+
+
+def _methods(route: Route) -> tuple[str, ...]:
+    """What can be got can be asked for without its content (RFC 9110, section 9.3.2)."""
+    return ("GET", "HEAD") if route.method == "GET" and not route.is_stream else (route.method,)

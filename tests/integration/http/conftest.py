@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.postgres import Database
+from tests.support.postgres import Database, superuser
+from threadkeep.services.access.recent import Recent
 
 from .callers import Caller, Running, Tenant, running_on
+from .wires import Wire, wire_to
 
 
 @pytest.fixture
@@ -37,3 +40,42 @@ async def thread(ann: Caller) -> str:
     assert made.status == 201, made.body
     thread: str = made.json["id"]
     return thread
+
+
+@pytest.fixture
+def lasting_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is known stays known: once a second the usual way would look again."""
+    defaults = Recent.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "seconds", 600.0)
+
+
+@pytest.fixture
+async def held(database: Database, thread: str) -> AsyncIterator[asyncio.Event]:
+    """Appends to the thread wait until this is set, for a second at most."""
+    release = asyncio.Event()
+    async with superuser(database.superuser_url) as connection:
+
+        async def hold() -> None:
+            async with connection.transaction():
+                digits = thread.removeprefix("thr_")
+                await connection.execute(
+                    "SELECT FROM heads WHERE thread_id = $1 FOR UPDATE", digits
+                )
+                locked.set()
+                await release.wait()
+
+        locked = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hold())
+            await locked.wait()
+            yield release
+            release.set()
+
+
+@pytest.fixture
+async def wire(ann: Caller) -> AsyncIterator[Wire]:
+    """A connection of ann's, whose credential has just been looked up."""
+    await ann.get("/v1/threads")
+    async with wire_to(ann) as wire:
+        yield wire

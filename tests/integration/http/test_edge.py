@@ -36,7 +36,15 @@ async def test_unknown_routes_and_methods(running: Running) -> None:
 
     assert (absent.status, absent.error["code"]) == (404, "not_found")
     assert (method.status, method.error["code"]) == (405, "invalid_request")
-    assert method.headers["Allow"] == "GET, POST"
+    assert method.headers["Allow"] == "GET, HEAD, POST"
+
+
+async def test_what_can_be_got_has_a_head(running: Running, ann: Caller, thread: str) -> None:
+    for caller, path in ((running.nobody, "/livez"), (ann, f"/v1/threads/{thread}")):
+        whole, head = await caller.get(path), await caller.send("HEAD", path)
+        assert (head.status, head.body) == (whole.status, b"")
+        assert head.headers["Content-Length"] == whole.headers["Content-Length"]
+    assert (await ann.send("HEAD", f"/v1/threads/thr_{'0' * 32}")).status == 404
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ async def test_a_message_reopens_a_completed_thread(ann: Caller, thread: str) ->
         ("before=0000-1", "before"),
         ("after_seq=-1", "after_seq"),
         ("kinds=A", "kinds"),
+        ("kinds=message,bogus", "kinds"),
         ("offset=3", "offset"),
         ("limit=1&limit=2", "limit"),
         ("kinds=%00", "kinds"),

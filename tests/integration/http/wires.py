@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 from multidict import CIMultiDict
 
-from .callers import Answer, Caller
+from threadkeep.web.quick_appends import QUICK_APPENDS
+
+from .callers import Answer, Caller, Running
 
 WITHIN = 10.0
 """Seconds until an answer must be there."""
@@ -83,3 +85,21 @@ async def wire_to(caller: Caller, buffer: int = 0) -> AsyncIterator[Wire]:
             yield Wire(reader, writer)
         finally:
             writer.close()
+
+
+def append(who: Caller, thread: str, content: object = "hello", **headers: str) -> bytes:
+    """A plain append."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = {"messages": [{"content": content}]}
+    return request(who, "POST", f"/v1/threads/{thread}/messages", body, named)
+
+
+def taken(running: Running) -> int:
+    """Appends that went the quick way."""
+    return running.app[QUICK_APPENDS].taken
+
+
+async def contents(who: Caller, thread: str) -> list[Any]:
+    """What has been said in a thread."""
+    page = await who.get(f"/v1/threads/{thread}/messages", params={"limit": "100"})
+    return [entry["payload"]["content"] for entry in page.json["data"]]

@@ -130,6 +130,8 @@ async def test_a_start_reopens_a_completed_thread_and_says_so(database: Database
         repeated = await office.start(thread, "again", key="k")
 
         assert await office.kinds(thread) == ["thread_state_changed", "message", "agent_started"]
+        (_, said), *_ = await office.log(thread)
+        assert said == {"action": "reopen", "from": "completed", "to": "active", "version": 2}
         assert repeated.run.id == started.run.id
 
 

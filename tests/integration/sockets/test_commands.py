@@ -159,6 +159,8 @@ async def test_history_is_the_page_of_http(ann: Caller, socket: Socket, thread: 
         params = {k: str(v).lower() if v is True else str(v) for k, v in options.items()}
         page = (await ann.get(f"/v1/threads/{thread}/entries", params=params)).json
         assert {k: v for k, v in answer.items() if k not in ("type", "re")} == page
+    unknown = await socket.refused("get_thread_history", thread_id=thread, kinds="bogus")
+    assert (unknown["code"], unknown["field"]) == ("invalid_request", "kinds")
 
 
 async def test_a_message_starts_an_agent_in_one_commit(

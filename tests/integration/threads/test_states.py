@@ -122,6 +122,8 @@ async def test_an_append_reopens_a_completed_thread_and_only_that(keeping: Keepi
 
     reopened = await keeping.threads.get(keeping.ann, thread.id)
     assert (reopened.state, reopened.version, reopened.last_seq) == ("active", 3, 4)
+    (said,) = [payload(e) for e in await keeping.log(thread.id) if e.seq == 3]
+    assert said == {"action": "reopen", "from": "completed", "to": "active", "version": 3}
     for state in ("paused", "archived"):
         await set_state(keeping.given.superuser_url, thread.id, state)
         with pytest.raises(Conflict):

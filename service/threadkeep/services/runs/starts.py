@@ -179,6 +179,6 @@ async def _make_way(runs: RunWriting, if_busy: str) -> bool:
 
 
 async def _reopen(runs: RunWriting) -> None:
-    payload = {"action": "reopen", "from": COMPLETED, "to": ACTIVE}
-    (entry,) = await runs.writing.append(event(THREAD_STATE_CHANGED, payload), state=ACTIVE)
-    await store.touch_thread(runs.writing.connection, runs.head, entry.at)
+    version = await store.touch_thread(runs.writing.connection, runs.head)
+    payload = {"action": "reopen", "from": COMPLETED, "to": ACTIVE, "version": version}
+    await runs.writing.append(event(THREAD_STATE_CHANGED, payload), state=ACTIVE)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from threadkeep.domain import ids
 from threadkeep.domain.entries import MESSAGE, Cursor, timestamp
+from threadkeep.domain.events import KINDS
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import InvalidRequest
 from threadkeep.services.messages import Appended, Messages, Page
@@ -80,6 +81,9 @@ async def read_page(
     kinds: Sequence[str] | None,
 ) -> bytes:
     """The part of the log that a query asks for, in the envelope of lists."""
+    for kind in kinds or ():
+        if kind not in KINDS:
+            raise InvalidRequest(f"There is no kind `{kind}`.", field="kinds")
     after = _cursor(query.after, "after")
     before = _cursor(query.before, "before")
     first = max(query.after_seq or 0, after.seq if after else 0)

@@ -89,6 +89,7 @@ DECLARE
     head public.heads%ROWTYPE;
     first public.entries%ROWTYPE;
     n int := cardinality(p_ids);
+    risen int;
 BEGIN
     SELECT * INTO head FROM public.heads h
      WHERE h.tenant_id = p_tenant AND h.thread_id = p_thread AND h.owner = p_owner
@@ -112,12 +113,13 @@ BEGIN
     verdict := 'appended'; ids := p_ids; base := head.last_seq;
     at := greatest(head.last_at + interval '1 microsecond', clock_timestamp());
     IF head.state = 'completed' THEN
-        INSERT INTO public.entries (tenant_id, thread_id, seq, id, created_at, owner, kind, body)
-        VALUES (p_tenant, p_thread, base + 1, p_event, at, p_owner, 'thread_state_changed',
-                '{"action":"reopen","from":"completed","to":"active"}');
         UPDATE public.threads t
            SET version = t.version + 1, updated_at = append_one.at, changed_at = clock_timestamp()
-         WHERE t.tenant_id = p_tenant AND t.id = p_thread AND t.owner = p_owner;
+         WHERE t.tenant_id = p_tenant AND t.id = p_thread AND t.owner = p_owner
+        RETURNING t.version INTO risen;
+        INSERT INTO public.entries (tenant_id, thread_id, seq, id, created_at, owner, kind, body)
+        VALUES (p_tenant, p_thread, base + 1, p_event, at, p_owner, 'thread_state_changed', format(
+                '{"action":"reopen","from":"completed","to":"active","version":%s}', risen));
         base := base + 1; at := at + interval '1 microsecond';
     END IF;
     INSERT INTO public.entries (tenant_id, thread_id, seq, id, created_at, occurred_at, idem_count,
