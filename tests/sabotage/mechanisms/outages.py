@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from threadkeep.domain.messages import Message
 from threadkeep.domain.principals import Principal
 from threadkeep.errors import Unavailable
 from threadkeep.services.access.recent import Recent
-from threadkeep.services.messages import Appended, Messages
+from threadkeep.services.messages import Appended, Messages, Verdict
 from threadkeep.services.probes import Probes
 from threadkeep.web.websocket_session import Session
 
@@ -26,23 +26,33 @@ def write_behind() -> None:
 
     Who asks is remembered for a minute, or nobody would get as far while the database is away.
     """
-    append, init = Messages.append, Recent.__init__
+    submit, init = Messages.submit, Recent.__init__
 
     def lasting(self: Recent[Any, Any], **named: Any) -> None:
         init(self, **(named | {"seconds": 60.0}))
 
-    async def hasty(
-        self: Messages, who: Principal, thread: str, batch: Sequence[Message], key: str | None
-    ) -> Appended:
-        try:
-            async with asyncio.timeout(_HURRY_SECONDS):
-                return await append(self, who, thread, batch, key)
-        except (TimeoutError, Unavailable):
-            ids = ["0" * 32] * len(batch)
-            return Appended(1_000_000, datetime.now(UTC), "0" * 16, ids)
+    def hasty(
+        self: Messages,
+        who: Principal,
+        thread: str,
+        batch: Sequence[Message],
+        key: str | None,
+        done: Callable[[Verdict], None],
+    ) -> None:
+        said: list[Verdict] = []
+
+        def say(verdict: Verdict) -> None:
+            if not said:
+                ids = ["0" * 32] * len(batch)
+                lie = Appended(1_000_000, datetime.now(UTC), "0" * 16, ids)
+                said.append(lie if isinstance(verdict, Unavailable) else verdict)
+                done(said[0])
+
+        submit(self, who, thread, batch, key, say)
+        asyncio.get_running_loop().call_later(_HURRY_SECONDS, say, Unavailable())
 
     put(Recent, "__init__", lasting)
-    put(Messages, "append", hasty)
+    put(Messages, "submit", hasty)
 
 
 @breaks("always-ready")

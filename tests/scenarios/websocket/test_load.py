@@ -31,6 +31,8 @@ RUN_MS: Final = 1000
 ROUND_MS: Final = 5000
 _TEXT: Final = "x" * 40_000
 _SLOW: Final = 'threadkeep_slow_consumers_total{transport="websocket"}'
+_BURST: Final = 20
+"""Of these; they fit into the queue of one who reads, even if he begins when all are sent."""
 _MOST: Final = 400
 """Messages after which a reader that takes nothing must have been given up."""
 
@@ -164,11 +166,11 @@ async def test_who_does_not_read_is_closed_and_others_do_not_notice(
             await socket.command("subscribe", thread_id=thread, after_seq=1)
         before, last = await _closed_as_slow(way, user), 1
         while last < _MOST and await _closed_as_slow(way, user) == before:
-            await user.say(thread, *([_TEXT] * 50))
+            await user.say(thread, *([_TEXT] * _BURST))
             for reader in readers:
-                seqs = [(await reader.next(30))["seq"] for _ in range(50)]
-                assert seqs == list(range(last + 1, last + 51))
-            last += 50
+                seqs = [(await reader.next(30))["seq"] for _ in range(_BURST)]
+                assert seqs == list(range(last + 1, last + 1 + _BURST))
+            last += _BURST
         taken, told, code = await _rest(slow)
         assert (code, told["error"]["code"]) == (4408, "slow_consumer")
         assert taken == list(range(2, 2 + len(taken)))

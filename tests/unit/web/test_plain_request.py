@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiohttp.http_parser import HttpRequestParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from threadkeep.web.plain_request import HEAD_BYTES, plain_request
@@ -103,13 +103,19 @@ class _Sink:
     def pause_reading(self) -> None:
         """Nothing is read here."""
 
-    def resume_reading(self) -> None:
+    def resume_reading(self, *, resume_parser: bool = True) -> None:
         """As above."""
 
 
-@given(st.lists(st.tuples(_NAMES, _VALUES), max_size=4), st.binary(max_size=6))
-async def test_aiohttp_finds_the_same_end(headers: list[tuple[str, str]], body: bytes) -> None:
+@given(st.lists(st.tuples(_NAMES, _VALUES), max_size=4), st.binary(max_size=6), st.integers(-1, 8))
+@example([], b"{}", 2)
+@example([], b"{", 2)
+async def test_aiohttp_finds_the_same_end(
+    headers: list[tuple[str, str]], body: bytes, length: int
+) -> None:
     """Every plain request is one whole request to aiohttp's parser too."""
+    if length >= 0:
+        headers = [*headers, ("Content-Length", str(length))]
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     data = _POST + lines.encode("latin-1") + b"\r\n" + body
 
