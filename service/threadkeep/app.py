@@ -136,6 +136,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     search = Search(database)
     await _running(Runner(runs, messages, search), stack)
     probes = Probes(database)
+    stack.push_async_callback(probes.aclose)
     probes.watch("wakeups", lambda: not wakeups.is_connected)
     _measure(database, appender, wakeups, delivery.counts)
     return Services(

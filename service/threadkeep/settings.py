@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -17,7 +17,8 @@ PREFIX = "THREADKEEP_"
 SECRETS = frozenset(
     {"database_url", "database_direct_url", "app_password", "redis_url", "platform_key"}
 )
-
+RESERVED: Final = 2
+"""Connections that neither requests nor append lanes have: LISTEN, and what probes ask with."""
 
 _WANTED = {
     "database_url": "an address that begins with postgresql://",
@@ -47,8 +48,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """True behind PgBouncer in transaction mode: no named prepared statements are used then."""
 
     database_connections: Annotated[int, msgspec.Meta(ge=4, le=1000)] = 12
-    """Connections of one process at most, the append lanes and LISTEN included. A fixed budget,
-    so that replicas × workers × this stays below the server's `max_connections`."""
+    """Connections of one process at most: append lanes, one for LISTEN, one for probes, and what
+    requests share. A fixed budget, so that replicas × workers × this stays below the server's
+    `max_connections`."""
 
     append_lanes: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
     """Connections that write batches, each used when those before it are full or held up; more
@@ -91,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Where LISTEN and migrations go."""
         return self.database_direct_url or self.database_url
 
+    @property
+    def pool_connections(self) -> int:
+        """Connections that requests share."""
+        return self.database_connections - self.append_lanes - RESERVED
+
 
 def load(environ: Mapping[str, str]) -> Settings:
     """Settings from an environment; `SettingsError` names every problem at once."""
@@ -111,8 +118,16 @@ def load(environ: Mapping[str, str]) -> Settings:
     for name, field in known.items():
         _check(name, field, values, problems)
     if problems:
-        raise SettingsError("Settings are wrong:\n  " + "\n  ".join(problems))
-    return msgspec.convert(values, Settings, strict=False)
+        raise _wrong(problems)
+    settings = msgspec.convert(values, Settings, strict=False)
+    if settings.pool_connections < 1:
+        least = settings.append_lanes + RESERVED + 1
+        raise _wrong([f"{PREFIX}DATABASE_CONNECTIONS: must be at least {least} with these lanes"])
+    return settings
+
+
+def _wrong(problems: list[str]) -> SettingsError:
+    return SettingsError("Settings are wrong:\n  " + "\n  ".join(problems))
 
 
 def _check(

@@ -116,7 +116,7 @@ async def test_a_running_service_works_on_while_the_schema_grows(
     deploy: Deploy, database: Database, next_release: dict[str, str]
 ) -> None:
     """Statements that it has prepared, and connections that it has open, stay good."""
-    deployment = await deploy(database, processes=1, THREADKEEP_DATABASE_CONNECTIONS="4")
+    deployment = await deploy(database, processes=1, THREADKEEP_DATABASE_CONNECTIONS="5")
     url, key = deployment.urls[0], deployment.platform_key
     tenant = await make_tenant(url, key)
     await use_configuration(url, key, tenant, "before")

@@ -155,19 +155,26 @@ async def release_stage(request: pytest.FixtureRequest, pods: Pods, stack: Async
     """The release that is tested, once it is whole."""
     urls: list[str] = request.getfixturevalue("service_urls")
     opened = platform(urls, request.getfixturevalue("platform_key"))
-    service = await until(lambda: pods.ready(SERVICE), 180, what="ready pods of the service")
+    fleet = await fleet_of(pods)
     return Stage(
         urls=urls,
         admin_dsn=os.environ.get("THREADKEEP_TEST_ADMIN_DSN", ""),
         operator=await stack.enter_async_context(opened),
-        fleet=await fleet_of(pods),
-        faults=ClusterFaults(pods, service),
+        fleet=fleet,
+        faults=ClusterFaults(pods, await pods.ready(SERVICE)),
     )
 
 
 async def fleet_of(pods: Pods) -> Fleet:
-    """Each pod of the service by its own address."""
-    addresses = [pod.address for pod in await pods.ready(SERVICE)]
+    """Each pod of the service by its own address, once all of them serve."""
+    addresses: list[str] = []
+
+    async def all_serve() -> bool:
+        found = [pod for pod in await pods.all(SERVICE) if not pod.is_leaving]
+        addresses[:] = [pod.address for pod in found if pod.is_ready]
+        return len(found) == len(addresses) > 0
+
+    await until(all_serve, 180, what="all pods of the service")
     return Fleet([f"http://[{a}]:{PORT}" if ":" in a else f"http://{a}:{PORT}" for a in addresses])
 
 
@@ -188,4 +195,4 @@ async def small_pool(operator: Platform, set_stage: SetStage) -> Platform:
     """A service with as few connections as it can have; a remote one as it is."""
     if "THREADKEEP_TEST_BASE_URL" in os.environ:
         return operator
-    return (await set_stage(THREADKEEP_DATABASE_CONNECTIONS="4")).operator
+    return (await set_stage(THREADKEEP_DATABASE_CONNECTIONS="5")).operator

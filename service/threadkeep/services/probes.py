@@ -9,8 +9,8 @@ from typing import Final
 
 from threadkeep.domain.entries import epoch_of
 from threadkeep.errors import Unavailable
-from threadkeep.storage import probes
 from threadkeep.storage.database import Database
+from threadkeep.storage.probes import Ping
 
 READY_SECONDS: Final = 1.0
 """Time the database has to answer a probe; orchestrators give up soon after."""
@@ -23,6 +23,7 @@ class Probes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._ping = Ping(database)
         self._asking = asyncio.Lock()
         self._asked_at = float("-inf")
         self._failure: Unavailable | None = None
@@ -31,6 +32,10 @@ class Probes:
     def watch(self, part: str, is_degraded: Callable[[], bool]) -> None:
         """Name `part` in the status while `is_degraded()`."""
         self._parts[part] = is_degraded
+
+    async def aclose(self) -> None:
+        """Ask no more."""
+        await self._ping.aclose()
 
     async def ready(self) -> None:
         """Raise `Unavailable` while the database does not answer."""
@@ -57,7 +62,7 @@ class Probes:
 
     async def _ask(self) -> Unavailable | None:
         try:
-            await probes.ping(self._database, READY_SECONDS)
+            await self._ping.ask(READY_SECONDS)
         except Unavailable as exc:
             return exc
         return None

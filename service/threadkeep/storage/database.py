@@ -22,8 +22,6 @@ else:
 Record = asyncpg.Record
 _log = get_logger(__name__)
 
-RESERVED: Final = 1
-"""Connections kept out of the pool for LISTEN/NOTIFY."""
 _CONNECT_SECONDS: Final = 3.0
 _GRACE_SECONDS: Final = 1.0
 """So much later than its caller the server itself gives a statement up."""
@@ -125,7 +123,7 @@ class Database:
     @property
     def pool_size(self) -> int:
         """Connections that requests share."""
-        return self._settings.database_connections - self._settings.append_lanes - RESERVED
+        return self._settings.pool_connections
 
     def usage(self) -> tuple[int, int]:
         """(open, in use) connections of the pool, for metrics."""
@@ -135,7 +133,7 @@ class Database:
         return size, size - self._pool.get_idle_size()
 
     async def connect(self, *, direct: bool = False) -> asyncpg.Connection[Any]:
-        """A connection of its own, out of the pool: an append lane or LISTEN."""
+        """A connection of its own, out of the pool: an append lane, LISTEN or probes."""
         url = self._settings.direct_url if direct else self._settings.database_url
         pooled = self._settings.database_pooled and not direct
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
@@ -144,12 +142,9 @@ class Database:
         await self._adopt(connection)
         return connection
 
-    async def call(self, query: str, *args: Any, seconds: float | None = None) -> list[Record]:
-        """One statement in one round trip, committed by itself; `seconds`: a time limit of its own.
-
-        Cancelling a call instead would have its connection waited for once more.
-        """
-        until = self._deadline(seconds)
+    async def call(self, query: str, *args: Any) -> list[Record]:
+        """One statement in one round trip, committed by itself."""
+        until = self._deadline()
         with wrap_errors():
             async with self._acquire(until) as connection:
                 rows: list[Record] = await connection.fetch(query, *args, timeout=_left(until))
@@ -214,9 +209,9 @@ class Database:
                     raise
                 await _commit(connection, transaction, readonly=readonly)
 
-    def _deadline(self, seconds: float | None = None) -> float:
+    def _deadline(self) -> float:
         """When a caller that begins now must have an answer, by the clock of the event loop."""
-        return asyncio.get_running_loop().time() + (seconds or self._seconds)
+        return asyncio.get_running_loop().time() + self._seconds
 
     @asynccontextmanager
     async def _acquire(self, until: float) -> AsyncIterator[Connection]:
@@ -239,7 +234,7 @@ class Database:
         return await asyncpg.create_pool(
             self._settings.database_url,
             min_size=1,
-            max_size=max(1, self.pool_size),
+            max_size=self.pool_size,
             max_inactive_connection_lifetime=60,
             init=self._adopt,
             reset=_no_reset,

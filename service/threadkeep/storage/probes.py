@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
-from threadkeep.storage.database import Database
+import asyncio
+from typing import Any
+
+import asyncpg
+
+from threadkeep.storage.database import Database, wrap_errors
 
 
-async def ping(database: Database, seconds: float) -> None:
-    """Raise `Unavailable` unless the database answers within `seconds`."""
-    await database.call("SELECT 1", seconds=seconds)
+class Ping:
+    """Asks the database by a connection that nobody else uses.
+
+    A pool whose connections are all busy says nothing about the database, and a process that then
+    called itself not ready would leave its requests to the others, which have as many.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: asyncpg.Connection[Any] | None = None
+
+    async def ask(self, seconds: float) -> None:
+        """Raise `Unavailable` unless the database answers within `seconds`."""
+        with wrap_errors():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._ask()
+            except BaseException:
+                await self.aclose()
+                raise
+
+    async def aclose(self) -> None:
+        """Drop the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _ask(self) -> None:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self._database.connect()
+        await self._connection.execute("SELECT 1")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from tests.support.postgres import Database
+from tests.support.proxy import proxied
 from tests.support.waiting import until
 from threadkeep import __version__
 from threadkeep.storage.appender import Appender
@@ -40,22 +43,39 @@ async def test_many_probes_ask_the_database_once(
     assert asked == 1
 
 
-async def test_readiness_follows_the_database(running: Running, database: Database) -> None:
+async def test_readiness_follows_the_database(database: Database) -> None:
     """Alive without a database, not ready, and ready again when it is back."""
-    app = running.app[SERVICES].probes._database
-    pool, app._pool = app._pool, None
-    down = await until(lambda: _failed(running.nobody), 5.0)
-    assert down is not None
-    alive = await running.nobody.get("/livez")
-    status = await running.platform.get("/v1/status")
-    app._pool = pool
+    async with (
+        proxied(database.app_url) as proxy,
+        running_on(replace(database, app_url=proxy.url)) as running,
+    ):
+        proxy.is_silent = True
+        down = await until(lambda: _failed(running.nobody), 5.0)
+        assert down is not None
+        alive = await running.nobody.get("/livez")
+        status = await running.platform.get("/v1/status")
+        proxy.is_silent = False
 
-    assert down.status == 503
-    assert down.error["code"] == "unavailable"
-    assert int(down.headers["Retry-After"]) >= 1
-    assert alive.status == 200
-    assert status.json["degraded"] == ["database"]
-    await until(lambda: _is_ready(running.nobody), 5.0)
+        assert down.status == 503
+        assert down.error["code"] == "unavailable"
+        assert int(down.headers["Retry-After"]) >= 1
+        assert alive.status == 200
+        assert status.json["degraded"] == ["database"]
+        await until(lambda: _is_ready(running.nobody), 5.0)
+
+
+async def test_a_busy_pool_leaves_a_process_ready(running: Running) -> None:
+    """Else all processes would leave their requests to each other, and to nobody in the end."""
+    probes = running.app[SERVICES].probes
+    database = probes._database
+    async with AsyncExitStack() as stack:
+        for _ in range(database.pool_size):
+            await stack.enter_async_context(database.transaction(None))
+        probes._asked_at = float("-inf")  # no answer from before holds
+        answer = await running.nobody.get("/readyz")
+
+        assert database.usage() == (database.pool_size, database.pool_size)
+    assert answer.status == 200
 
 
 async def _failed(nobody: Caller) -> Answer | None:

@@ -8,6 +8,7 @@ from .shape import Control, Red
 
 _CONNECTIONS: Final = "scaling/test_database_connections.py::"
 _BURSTS: Final = f"{_CONNECTIONS}test_bursts_stay_within_the_cap_and_leak_nothing"
+_WAITS: Final = f"{_CONNECTIONS}test_who_waits_in_vain_is_told_when_to_come_back"
 
 CONTROLS: Final[list[Control]] = [
     Control(
@@ -89,6 +90,13 @@ CONTROLS: Final[list[Control]] = [
         ],
     ),
     Control(
+        name="probes-in-pool",
+        breaks="a process whose pool is busy calls itself not ready",
+        process="probes-in-pool",
+        is_staged=True,
+        reds=[Red("scaling/database connections", _WAITS, r"set\(ready\) == \{200\}")],
+    ),
+    Control(
         name="patience",
         breaks="a request waits for the database without a limit",
         process="patience",
@@ -96,7 +104,7 @@ CONTROLS: Final[list[Control]] = [
         reds=[
             Red(
                 "scaling/database connections",
-                f"{_CONNECTIONS}test_who_waits_in_vain_is_told_when_to_come_back",
+                _WAITS,
                 r"ReadTimeout",
             )
         ],

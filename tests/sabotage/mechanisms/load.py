@@ -9,9 +9,11 @@ from typing import Any
 
 from threadkeep.domain.messages import Message
 from threadkeep.domain.principals import Principal
+from threadkeep.errors import Unavailable
 from threadkeep.services.delivery.feeds import Feed
 from threadkeep.services.messages import Messages, Page
 from threadkeep.storage.database import Connection, Database
+from threadkeep.storage.probes import Ping
 from threadkeep.web.websocket_session import Session
 
 from . import breaks, put
@@ -38,6 +40,20 @@ def one_connection() -> None:
 def wide_pool() -> None:
     """A process takes more connections than it was given."""
     put(Database, "pool_size", property(lambda _self: 40))
+
+
+@breaks("probes-in-pool")
+def probes_in_pool() -> None:
+    """What a probe asks waits for a connection of the pool, as requests do."""
+
+    async def ask(self: Ping, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._database.call("SELECT 1")
+        except TimeoutError as exc:
+            raise Unavailable from exc
+
+    put(Ping, "ask", ask)
 
 
 @breaks("leaky-pool")

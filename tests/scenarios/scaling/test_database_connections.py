@@ -31,6 +31,8 @@ UNREFUSED = 200
 """So many at once are all served; of more, some may be told to come back."""
 AVERAGE_MS, LONGEST_MS = 500.0, 2000.0
 ROUNDS = 3
+CACHED_SECONDS = 1.1
+"""Between two looks at `/readyz`, which asks the database at most once a second."""
 PER_OPERATION = 0.3
 """Operations per second, of the operations at once."""
 SAMPLED_EVERY = 0.01
@@ -156,21 +158,37 @@ async def none_is_kept(fleet: Fleet, dsn: str) -> None:
 
 
 async def test_who_waits_in_vain_is_told_when_to_come_back(stage: Stage, figures: Figures) -> None:
-    """A table is locked: requests beyond the pool are refused in time, not kept for ever."""
+    """A table is locked: requests beyond the pool are refused in time, not kept for ever.
+
+    The processes stay ready, or nobody would be left to tell them.
+    """
     tenant = await stage.operator.tenant()
     user = tenant.user("ann")
     thread = (await user.create())["id"]
     async with connected(stage.admin_dsn) as connection, connection.transaction():
         await connection.execute("LOCK TABLE threads IN ACCESS EXCLUSIVE MODE")
         begun = time.perf_counter()
-        answers = await asyncio.gather(*(_asked(user, thread) for _ in range(WAITING)))
+        asked = [asyncio.create_task(_asked(user, thread)) for _ in range(WAITING)]
+        ready = await _readiness(user, asked)
+        answers = await asyncio.gather(*asked)
         seconds = time.perf_counter() - begun
 
     assert {status for status, _ in answers} == {503}
     assert all(after > 0 for _, after in answers)
+    assert len(ready) > 1, "nobody asked while they waited"
+    assert set(ready) == {200}
     figures.record("refused after", seconds, "s", n=len(answers))
     await until(lambda: _is_well(user, thread), 20, what="the service after the lock")
     await none_is_kept(stage.fleet, stage.admin_dsn)
+
+
+async def _readiness(user: Caller, asked: list[asyncio.Task[tuple[int, float]]]) -> list[int]:
+    """What `/readyz` answers until the last request is answered, each answer a new one."""
+    ready: list[int] = []
+    while any(not task.done() for task in asked):
+        ready.append((await user.send("GET", "/readyz")).status_code)
+        await asyncio.wait(asked, timeout=CACHED_SECONDS)
+    return ready
 
 
 async def _asked(user: Caller, thread: str) -> tuple[int, float]:
