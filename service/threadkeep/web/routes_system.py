@@ -22,7 +22,8 @@ SYSTEM: Final[tuple[Route, ...]] = (
     _public(
         path="/readyz",
         handler=system.readyz,
-        summary="Whether the process takes requests.",
+        summary="Whether the process takes requests and its database answers.",
+        query=shapes.ReadyQuery,
         answers={200: shapes.Ready},
         errors=(Unavailable,),
     ),

@@ -53,13 +53,14 @@ async def test_readiness_follows_the_database(database: Database) -> None:
         down = await until(lambda: _failed(running.nobody), 5.0)
         assert down is not None
         alive = await running.nobody.get("/livez")
+        serving = await running.nobody.get("/readyz?exclude=database")
         status = await running.platform.get("/v1/status")
         proxy.is_silent = False
 
         assert down.status == 503
         assert down.error["code"] == "unavailable"
         assert int(down.headers["Retry-After"]) >= 1
-        assert alive.status == 200
+        assert (alive.status, serving.status) == (200, 200)
         assert status.json["degraded"] == ["database"]
         await until(lambda: _is_ready(running.nobody), 5.0)
 

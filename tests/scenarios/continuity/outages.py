@@ -110,7 +110,7 @@ def record(how: How, prober: Prober, figures: Figures) -> None:
     back = min(p.answered for p in writes if p.is_ok and p.sent >= ended) - ended
     figures.record(f"{name}, served again after", back, "s", n=1)
     told = [p for p in refused if p.outcome.isdigit()]
-    # Those that no process has seen: a cluster refuses connections itself while no pod is ready.
+    # Those that no process has refused: none could be reached, or the connection broke meanwhile.
     figures.record(f"{name}, not answered", len(refused) - len(told), n=count)
     if told:
         longest = max(p.answered - p.sent for p in told)

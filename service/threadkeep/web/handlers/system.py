@@ -9,8 +9,10 @@ from aiohttp import web
 
 from threadkeep import __version__, metrics
 from threadkeep.errors import Unavailable
+from threadkeep.web import bodies
 from threadkeep.web.keys import DOCUMENT, LIFECYCLE, SERVICES
 from threadkeep.web.responses import answer
+from threadkeep.web.schemas.system import ReadyQuery
 
 _PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
@@ -24,10 +26,12 @@ async def livez(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """The process takes requests and its database answers."""
+    """The process takes requests and, unless that is excluded, its database answers."""
+    exclude = bodies.query(request, ReadyQuery).exclude
     if request.app[LIFECYCLE].draining:
         raise Unavailable("The service is stopping.")
-    await request.app[SERVICES].probes.ready()
+    if exclude is None:
+        await request.app[SERVICES].probes.ready()
     return answer({"status": "ready"})
 
 

@@ -13,6 +13,13 @@ class Alive(msgspec.Struct):
     status: Literal["alive"]
 
 
+class ReadyQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """What of readiness is not asked."""
+
+    exclude: Literal["database"] | None = None
+    """Named as in the probes of Kubernetes' own API server."""
+
+
 class Ready(msgspec.Struct):
     """The process takes requests."""
 
