@@ -110,8 +110,8 @@ def record(how: How, prober: Prober, figures: Figures) -> None:
     back = min(p.answered for p in writes if p.is_ok and p.sent >= ended) - ended
     figures.record(f"{name}, served again after", back, "s", n=1)
     told = [p for p in refused if p.outcome.isdigit()]
-    # Those that no process has refused: none could be reached, or the connection broke meanwhile.
-    figures.record(f"{name}, not answered", len(refused) - len(told), n=count)
+    # The service itself is there all the time, and says when to come back.
+    figures.judge(f"{name}, not answered", len(refused) - len(told), "", n=count, below=1)
     if told:
         longest = max(p.answered - p.sent for p in told)
         figures.record(f"{name}, longest wait for a refusal", longest, "s", n=len(told))
