@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -19,10 +20,12 @@ import msgspec
 from threadkeep.domain import ids
 from threadkeep.domain.configuration import NewAgent, NewKey, NewTenant
 from threadkeep.domain.limits import TIERS
+from threadkeep.domain.listing import Listing
 from threadkeep.domain.scopes import SCOPES, USER_SCOPES
 from threadkeep.errors import InvalidRequest, NotFound
 from threadkeep.services.access.sealing import Sealer
 from threadkeep.services.tenants import Tenants
+from threadkeep.services.windows import PageRequest
 from threadkeep.settings import load
 from threadkeep.storage.database import Database
 from threadkeep.web.handlers.agents import agent_object
@@ -30,8 +33,11 @@ from threadkeep.web.handlers.tenants import key_object, tenant_object
 
 ACTOR: Final = "admin"
 """Who did it, in the audit."""
+_PAGE: Final = 200
 
 Answer = dict[str, Any]
+Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 _tenant = click.option("--tenant", required=True, metavar="ten_…", help="The tenant's id.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -76,6 +82,14 @@ def create_tenant(name: str, tier: str, *, as_json: bool) -> None:
     _show(_run(create), "id", as_json=as_json)
 
 
+@tenant.command("list")
+@_json
+def list_tenants(*, as_json: bool) -> None:
+    """Show all tenants, in the order in which they were made."""
+    rows = _run(lambda tenants: _all(tenants.list, tenant_object))
+    _show_rows(rows, ("id", "name", "tier", "disabled", "created_at"), as_json=as_json)
+
+
 @key.command("create")
 @_tenant
 @click.option("--name", default="admin", show_default=True, help="What the key is for.")
@@ -109,6 +123,15 @@ def revoke_key(tenant: str, key_id: str, *, as_json: bool) -> None:
         return key_object(await tenants.keys.revoke(_tenant_id(tenant), digits, actor=ACTOR))
 
     _show(_run(revoke), "id", as_json=as_json)
+
+
+@key.command("list")
+@_tenant
+@_json
+def list_keys(tenant: str, *, as_json: bool) -> None:
+    """Show a tenant's API keys without their secrets, the revoked ones too."""
+    rows = _run(lambda tenants: _all_of(tenants, tenants.keys.list, tenant, key_object))
+    _show_rows(rows, ("id", "name", "expires_at", "revoked_at", "scopes"), as_json=as_json)
 
 
 @token.command("create")
@@ -147,8 +170,17 @@ def create_agent(tenant: str, name: str, kind: str, settings: str, *, as_json: b
     _show(_run(create), "id", as_json=as_json)
 
 
-def _run(use: Callable[[Tenants], Awaitable[Answer]]) -> Answer:
-    async def run() -> Answer:
+@agent.command("list")
+@_tenant
+@_json
+def list_agents(tenant: str, *, as_json: bool) -> None:
+    """Show a tenant's agents."""
+    rows = _run(lambda tenants: _all_of(tenants, tenants.agents.list, tenant, agent_object))
+    _show_rows(rows, ("id", "name", "kind", "created_at"), as_json=as_json)
+
+
+def _run(use: Callable[[Tenants], Awaitable[Made]]) -> Made:
+    async def run() -> Made:
         async with _open() as tenants:
             return await use(tenants)
 
@@ -164,6 +196,32 @@ async def _open() -> AsyncIterator[Tenants]:
         yield Tenants(database, Sealer(settings.platform_key))
     finally:
         await database.aclose()
+
+
+async def _all(
+    page: Callable[[PageRequest], Awaitable[Listing[Item]]], shown: Callable[[Item], Answer]
+) -> list[Answer]:
+    """The items of all pages."""
+    rows: list[Answer] = []
+    after: str | None = None
+    while True:
+        found = await page(PageRequest(_PAGE, after))
+        rows += map(shown, found.items)
+        if not found.has_more:
+            return rows
+        after = found.next
+
+
+async def _all_of(
+    tenants: Tenants,
+    page: Callable[[str, PageRequest], Awaitable[Listing[Item]]],
+    tenant: str,
+    shown: Callable[[Item], Answer],
+) -> list[Answer]:
+    """The same of a tenant, which must exist."""
+    digits = _tenant_id(tenant)
+    await tenants.get(digits)
+    return await _all(partial(page, digits), shown)
 
 
 def _tenant_id(value: str) -> str:
@@ -190,3 +248,25 @@ def _shaped(given: dict[str, Any], shape: type[Any]) -> Any:
 def _show(answer: Answer, field: str, *, as_json: bool) -> None:
     """Print everything as JSON, or the one value that a script goes on with."""
     click.echo(json.dumps(answer, indent=2) if as_json else answer[field])
+
+
+def _show_rows(rows: list[Answer], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print everything as JSON, or the columns that tell them apart, as `kubectl get` does."""
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    cells = [[each.upper() for each in columns]]
+    cells += [[_cell(row[name]) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        click.echo("   ".join(padded).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        value = ",".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = "-" if value is None or value == "" else str(value)
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
