@@ -33,7 +33,7 @@ from threadkeep.web.handlers.tenants import key_object, tenant_object
 
 ACTOR: Final = "admin"
 """Who did it, in the audit."""
-_PAGE: Final = 200
+_PAGE: Final = 100
 
 Answer = dict[str, Any]
 Made = TypeVar("Made")
