@@ -59,6 +59,8 @@ async def run(settings: Settings, host: str, port: int, *, is_supervised: bool =
         site = Site(runner, host, port, reuse_port=is_supervised)
         await _start(site, host, port)
         _log.info("serve.listening", address=site.name, pid=os.getpid())
+        if not settings.platform_key:
+            _log.warning("serve.no_platform_key", refuses="/v1/tenants, /v1/status, HS256 issuers")
         await stop.wait()
         _log.info("serve.draining")
         await drain(app)

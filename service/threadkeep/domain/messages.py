@@ -22,14 +22,22 @@ class TextPart(msgspec.Struct, tag="text", tag_field="type", forbid_unknown_fiel
     text: str
 
 
-class ImageRef(msgspec.Struct, tag="image_ref", tag_field="type", forbid_unknown_fields=True):
+class ImageRef(
+    msgspec.Struct,
+    tag="image_ref",
+    tag_field="type",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
     """An image, by reference."""
 
     url: Uri
     media_type: Name | None = None
 
 
-class FileRef(msgspec.Struct, tag="file_ref", tag_field="type", forbid_unknown_fields=True):
+class FileRef(
+    msgspec.Struct, tag="file_ref", tag_field="type", forbid_unknown_fields=True, omit_defaults=True
+):
     """A file, by reference."""
 
     url: Uri
