@@ -107,6 +107,10 @@ class Load:
             try:
                 async with open_socket(caller.url, caller.headers) as socket:
                     answer = await socket.command("subscribe", thread_id=thread, **start)
+                    if answer["type"] == "error":  # the database was not there in time
+                        broke_at = broke_at or time.monotonic()
+                        await asyncio.sleep(_PAUSE_SECONDS)
+                        continue
                     assert answer["verdict"] == "resumed", answer
                     if broke_at is not None:
                         self.reconnects.append(time.monotonic() - broke_at)

@@ -30,6 +30,11 @@ class Nodes:
         conditions = (status.conditions if status else None) or []
         return any(each.type == "Ready" and each.status == "True" for each in conditions)
 
+    def has_taints(self, name: str) -> bool:
+        """Whether pods are kept away: a node that was lost is free some time after it is ready."""
+        spec = self.core.read_node(name).spec
+        return bool(spec and spec.taints)
+
     def cordon(self, name: str) -> None:
         """Let no new pod come to a node."""
         self.core.patch_node(name, {"spec": {"unschedulable": True}})

@@ -17,7 +17,7 @@ from . import manifests, second
 from .local import machine
 from .second import Second
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 _SCHEDULER = 10259
 """Its port."""
 _AGAIN = "kube-scheduler ended with 1; starting it again."

@@ -81,19 +81,22 @@ class Prober:
         """Whether one sent later was refused by now."""
         return any(p.is_refused for p in self.probes if p.kind == kind and p.sent >= moment)
 
-    def is_told(self, moment: float) -> bool:
-        """Whether a later write was answered by now, and balancers told that something is bad."""
-        is_answered = self.refused_since(moment) or self.served_since(moment)
-        return is_answered and self.refused_since(moment, "ready")
+    def is_told(self, asked: float, began: float) -> bool:
+        """Whether a later write was answered by now, and monitors told that something is bad.
+
+        An outage that was asked for is known to have begun only some time after it has.
+        """
+        is_answered = self.refused_since(asked) or self.served_since(began)
+        return is_answered and self.refused_since(asked, "ready")
 
     def served_since(self, moment: float, kind: Kind = "write") -> bool:
         """Whether one sent later has succeeded by now."""
         return any(p.is_ok for p in self.probes if p.kind == kind and p.sent >= moment)
 
-    def detection(self, moment: float, kind: Kind = "write") -> float:
-        """Seconds from a moment until somebody was told that something is wrong."""
+    def detection(self, moment: float, kind: Kind = "write") -> float | None:
+        """Seconds from a moment until somebody was told that something is wrong; None: nobody."""
         refused = [p.answered for p in self.of(kind) if p.is_refused and p.sent >= moment]
-        return min(refused) - moment
+        return min(refused) - moment if refused else None
 
     def downtime(self, kind: Kind = "write") -> float:
         """The longest time in which nobody was served, from success to success."""

@@ -47,6 +47,21 @@ class _Running:
     component: Component
     process: subprocess.Popen[bytes]
     ends: deque[float] = field(default_factory=lambda: deque(maxlen=_RESTARTS))
+    is_down: bool = False
+    """True from its end until it is started again, the later the more often it has ended."""
+
+    def end(self) -> None:
+        """Note that it has ended."""
+        self.ends.append(time.monotonic())
+        self.is_down = True
+        if len(self.ends) == _RESTARTS and self.ends[-1] - self.ends[0] < _RESTART_SECONDS:
+            name, log = self.component.name, self.component.log
+            how = f"ended with {self.process.returncode} again and again"
+            raise ComponentError(name, how, log)
+
+    def is_due(self) -> bool:
+        """Whether it may be started again: at once after the first end, seconds after others."""
+        return time.monotonic() - self.ends[-1] >= len(self.ends) - 1
 
 
 class Supervisor:
@@ -142,15 +157,17 @@ class Supervisor:
                 running.process.wait()
                 processes.forget(component.name)
             running.ends.clear()
+            running.is_down = False
             return
         if is_alive:
             return
-        now, how = time.monotonic(), f"ended with {running.process.returncode}"
-        running.ends.append(now)
-        if len(running.ends) == _RESTARTS and now - running.ends[0] < _RESTART_SECONDS:
-            raise ComponentError(component.name, f"{how} again and again", component.log)
-        self._say(f"{component.name} {how}; starting it again.")
-        running.process = _spawn(component)
+        if not running.is_down:
+            running.end()
+            how = f"ended with {running.process.returncode}"
+            self._say(f"{component.name} {how}; starting it again.")
+        if running.is_due():
+            running.process = _spawn(component)
+            running.is_down = False
 
     def _stop(self, *, keep_logs: bool) -> None:
         self._say("Stopping ...")

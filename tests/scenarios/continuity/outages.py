@@ -9,7 +9,7 @@ from typing import Literal
 from ...support.waiting import until
 from ..callers import Caller, Tenant, gathered
 from ..figures import Figures
-from ..prober import Prober, probing
+from ..prober import Kind, Prober, probing
 from ..stage import Faults, Stage
 from ..traffic import traffic
 
@@ -64,10 +64,11 @@ async def endure(how: How, stage: Stage, seconds: float, figures: Figures) -> No
 
 async def outage(how: How, faults: Faults, prober: Prober, seconds: float) -> None:
     """Until clients have been told one thing or the other, and at least so long."""
+    asked = prober.mark("asked")
     await (faults.kill_database() if how == "killed" else faults.block_database())
     began = prober.mark("away")
     await until(
-        lambda: prober.is_told(began),
+        lambda: prober.is_told(asked, began),
         DETECTION_SECONDS,
         what="a refusal",
     )
@@ -87,7 +88,7 @@ async def outage(how: How, faults: Faults, prober: Prober, seconds: float) -> No
 
 def record(how: How, prober: Prober, figures: Figures) -> None:
     """Judge what the prober saw."""
-    (began, _), (ended, _) = prober.marks
+    (asked, _), (began, _), (ended, _) = prober.marks
     writes = prober.of("write")
     refused = [p for p in writes if not p.is_ok]
 
@@ -95,25 +96,20 @@ def record(how: How, prober: Prober, figures: Figures) -> None:
     assert prober.falsely_served(began, ended) == []
     assert all(probe.is_told for probe in refused if probe.outcome == "503")
     count, name = len(writes), f"database {how}"
-    figures.judge(
-        f"{name}, refused after", prober.detection(began), "s", n=count, below=DETECTION_SECONDS
-    )
-    figures.judge(
-        f"{name}, not ready after",
-        prober.detection(began, "ready"),
-        "s",
-        n=len(prober.of("ready")),
-        below=DETECTION_SECONDS,
-    )
+    told: tuple[tuple[Kind, str], ...] = (("write", "refused after"), ("ready", "not ready after"))
+    for kind, what in told:
+        # Writes that have waited for a database that is soon back are not refused at all.
+        if (seconds := prober.detection(asked, kind)) is not None:
+            figures.judge(f"{name}, {what}", seconds, "s", n=count, below=DETECTION_SECONDS)
     figures.record(f"{name}, away for", ended - began, "s", n=1)
     figures.judge(f"{name}, no write for", prober.downtime(), "s", n=count, below=DOWNTIME_SECONDS)
     back = min(p.answered for p in writes if p.is_ok and p.sent >= ended) - ended
     figures.record(f"{name}, served again after", back, "s", n=1)
-    told = [p for p in refused if p.outcome.isdigit()]
+    answered = [p for p in refused if p.outcome.isdigit()]
     # The service itself is there all the time, and says when to come back.
-    figures.judge(f"{name}, not answered", len(refused) - len(told), "", n=count, below=1)
-    if told:
-        longest = max(p.answered - p.sent for p in told)
-        figures.record(f"{name}, longest wait for a refusal", longest, "s", n=len(told))
+    figures.judge(f"{name}, not answered", len(refused) - len(answered), "", n=count, below=1)
+    if answered:
+        longest = max(p.answered - p.sent for p in answered)
+        figures.record(f"{name}, longest wait for a refusal", longest, "s", n=len(answered))
     figures.record(f"{name}, acknowledged and lost", 0, n=count)
     figures.draw(prober.chart(name))

@@ -124,7 +124,8 @@ async def test_no_thread_is_reached_over_a_socket(world: World, figures: Figures
 async def test_search_finds_ones_own_tenants_messages_only(world: World, figures: Figures) -> None:
     """The word is in all 36 messages."""
     for name, tenant in world.tenants.items():
-        texts = await until(partial(hits, tenant.user(OFFICER, at=1)), what=f"what {name} finds")
+        found = partial(hits, tenant.user(OFFICER, at=1))
+        texts = await until(found, 60, what=f"what {name} finds")
 
         assert len(texts) == 12
         assert all(f"zebrafish {name}" in text for text in texts)

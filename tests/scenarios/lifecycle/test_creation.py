@@ -49,7 +49,7 @@ async def test_search_finds_ones_own_words_only(tenant: Tenant) -> None:
         page = await user.ask("GET", "/v1/search", 200, params={"q": "marzipan"})
         return [hit["thread_id"] for hit in page["data"]]
 
-    assert await until(lambda: hits(ann), what="Ann's own search") == [thread]
+    assert await until(lambda: hits(ann), 60, what="Ann's own search") == [thread]
     assert await hits(bob) == []
     page = await bob.ask("GET", "/v1/threads", 200, params={"q": "marzipan"})
     assert page["data"] == []

@@ -24,6 +24,10 @@ pytestmark = [
 ]
 
 RESUMED_SECONDS = 30.0
+LEASE_SECONDS = 10.0
+"""After which a run without a heartbeat is taken from its worker."""
+PATIENCE = 30.0
+"""For what has no promise about time, such as the start of a Python program."""
 WHOLE = [
     "agent_started",
     "agent_thinking",
@@ -115,7 +119,7 @@ async def test_it_works_and_leaves_when_it_is_asked_to(
 
     assert [event["type"] for event in events] == WHOLE
     started.terminate()
-    assert await asyncio.to_thread(started.wait, 10) == 0
+    assert await asyncio.to_thread(started.wait, PATIENCE) == 0
 
 
 async def test_another_takes_over_when_it_was_killed(
@@ -123,7 +127,7 @@ async def test_another_takes_over_when_it_was_killed(
 ) -> None:
     user, thread, run = await ask_counter(operator, tenant)
     first = worker(2.0)
-    await until(partial(has, user, thread, "tool_executing"), 10)
+    await until(partial(has, user, thread, "tool_executing"), PATIENCE)
     first.kill()
     killed = time.monotonic()
     worker()
@@ -141,7 +145,7 @@ async def test_stopped_past_its_lease_it_can_write_nothing(
 ) -> None:
     user, thread, run = await ask_counter(operator, tenant)
     stopped = worker(1.0)
-    await until(partial(has, user, thread, "tool_executing"), 10)
+    await until(partial(has, user, thread, "tool_executing"), PATIENCE)
     stopped.pause()
     worker()
     events = await assert_done_once(user, thread, run)
@@ -163,13 +167,14 @@ async def test_a_cancel_reaches_it_within_its_heartbeat(
 ) -> None:
     user, thread, run = await ask_counter(operator, tenant)
     worker(2.0)
-    await until(partial(has, user, thread, "agent_thinking"), 10)
+    await until(partial(has, user, thread, "agent_thinking"), PATIENCE)
 
     asked = time.monotonic()
     await user.ask("POST", f"/v1/runs/{run}/cancel", 202)
-    await until(partial(has, user, thread, "agent_completed"), 10)
+    await until(partial(has, user, thread, "agent_completed"), PATIENCE)
 
     seconds = time.monotonic() - asked
-    figures.record("cancelled after", seconds, "s", n=1)
-    assert seconds <= 4.0
+    # A heartbeat has just been when it begins to think, so most of the next pause is waited for.
+    figures.judge("cancelled after", seconds, "s", n=1, below=4.0)
+    assert seconds < LEASE_SECONDS, "nobody was told; the lease ran out"
     assert (await events_of(user, thread, run))[-1]["payload"]["status"] == "cancelled"

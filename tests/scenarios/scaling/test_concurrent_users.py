@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 
 import pytest
@@ -49,7 +50,11 @@ async def test_active_users_from_ten_to_two_hundred(
     ]
     assert len(plans) > 1
     for plan in plans:
-        level = seen[plan.users] = await load(plan)
+        level = await load(plan)
+        if plan is plans[0]:  # all others are compared with it, so a moment's halt must not count
+            again = await load(dataclasses.replace(plan, seed=plan.seed + 1))
+            level = min(level, again, key=lambda each: each.average)
+        seen[plan.users] = level
         asked = plan.users * plan.operations
         assert level.succeeded + level.failed == asked
         assert level.failed < ERRORS * asked, level.errors

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from ...support.waiting import until
@@ -185,9 +186,11 @@ async def test_who_waits_in_vain_is_told_when_to_come_back(stage: Stage, figures
 async def _readiness(user: Caller, asked: list[asyncio.Task[tuple[int, float]]]) -> list[int]:
     """What `/readyz` answers until the last request is answered, each answer a new one."""
     ready: list[int] = []
-    while any(not task.done() for task in asked):
-        ready.append((await user.send("GET", "/readyz")).status_code)
-        await asyncio.wait(asked, timeout=CACHED_SECONDS)
+    # All connections of the other client are taken by those that wait.
+    async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
+        while any(not task.done() for task in asked):
+            ready.append((await client.get(f"{user.url}/readyz")).status_code)
+            await asyncio.wait(asked, timeout=CACHED_SECONDS)
     return ready
 
 

@@ -11,7 +11,7 @@ import pytest
 from ..callers import Caller, Json, Platform, Tenant
 from ..figures import Figures
 from ..levels import Levels
-from ..wire import SECONDS, Socket
+from ..wire import Socket
 from .conftest import Way
 from .runs import ASKED, FIVE, RESULTS, THOUGHT, TOOL, Stepwise, make_player
 
@@ -184,7 +184,7 @@ async def _snapshots_of(tenant: Tenant, name: str, agent: str) -> list[Json]:
         for _ in range(LANES):
             await user.ask("POST", f"/v1/threads/{thread}/runs", 201, json=asked)
             taken.append(await _snapshot(socket, thread))
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(60):
             while taken[-1]["active_runs"]:
                 taken.append(await _snapshot(socket, thread))
     return taken
