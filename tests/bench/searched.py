@@ -1,4 +1,4 @@
-"""A user's messages to search in: written into the read model by SQL, as the projector would."""
+"""A user's messages to search in: written into log and read model by SQL, as it would be."""
 
 from __future__ import annotations
 
@@ -16,16 +16,24 @@ _WORDS = 20_000
 _TEXT_WORDS = 12
 
 _FILL = """
-INSERT INTO search (tenant_id, thread_id, seq, owner, message_id, role, text, created_at, words)
-SELECT h.tenant_id, h.thread_id, 2 + n / $2, h.owner, gen_random_uuid(), 'user',
-       array_to_string(w.said, ' '), now(),
-       array_to_tsvector(ARRAY(SELECT DISTINCT $3 || x FROM unnest(w.said) x))
+WITH said AS MATERIALIZED (
+SELECT h.tenant_id, h.thread_id, 2 + n / $2 AS seq, h.owner, w.said
   FROM generate_series(0, $1::int - 1) n
   JOIN (SELECT tenant_id, thread_id, owner, row_number() OVER (ORDER BY thread_id) - 1 AS place
           FROM heads WHERE owner = $4) h ON h.place = n % $2
  CROSS JOIN LATERAL (
     SELECT array_agg('w' || floor($5::int * random() ^ 3)::int) AS said
-      FROM generate_series(1, $6::int) WHERE n >= 0) w
+      FROM generate_series(1, $6::int) WHERE n >= 0) w),
+entry AS (
+INSERT INTO entries (tenant_id, thread_id, seq, id, created_at, owner, kind, body)
+SELECT tenant_id, thread_id, seq, gen_random_uuid(), now(), owner, 'message',
+       json_build_object('content', array_to_string(said, ' '), 'metadata', '{}'::json,
+                         'role', 'user')
+  FROM said)
+INSERT INTO search (tenant_id, thread_id, seq, owner, words)
+SELECT tenant_id, thread_id, seq, owner,
+       array_to_tsvector(ARRAY(SELECT DISTINCT $3 || x FROM unnest(said) x))
+  FROM said
 """
 
 
@@ -42,7 +50,7 @@ async def fill(stack: Stack, messages: int) -> int:
         mark = words.mark_of(tenant.hex, READER)
         await connection.execute(_FILL, messages, _THREADS, mark, READER, _WORDS, _TEXT_WORDS)
         await connection.execute(index)
-        await connection.execute("VACUUM ANALYZE search")
+        await connection.execute("VACUUM ANALYZE search, entries")
         held: int = await connection.fetchval(
             "SELECT count(*) FROM search WHERE owner = $1", READER
         )

@@ -123,6 +123,22 @@ def text_of(content: Content) -> str:
     return "\n".join(part.text for part in content if isinstance(part, TextPart))
 
 
+class _Spoken(msgspec.Struct):
+    """What is searched of a stored payload; parts without text do not count."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+
+
+def spoken(body: str) -> tuple[str, str]:
+    """The role and the text of a message as the log keeps it."""
+    stored = msgspec.json.decode(body, type=_Spoken)
+    content = stored.content
+    if not isinstance(content, str):
+        content = "\n".join(part["text"] for part in content if part.get("type") == "text")
+    return stored.role, content
+
+
 def _check_text(content: Content, field: str) -> None:
     text = content if isinstance(content, str) else text_of(content)
     size = len(text)

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from threadkeep import metrics
-from threadkeep.domain import words
+from threadkeep.domain import messages, words
 from threadkeep.domain.entries import MESSAGE, THREAD_CREATED, THREAD_UPDATED
 from threadkeep.domain.events import ROLLED_BACK
 from threadkeep.errors import ThreadkeepError
@@ -55,13 +55,6 @@ _SLICE: Final = 16
 _MARKED: Final = 100_000
 """Hints that wait for the database at most; the sweep finds what is dropped."""
 _FIRST: Final = ("0" * 32, "0" * 32)
-
-
-class _Spoken(msgspec.Struct):
-    """What is searched of a message; parts without text do not count."""
-
-    role: str
-    content: str | list[dict[str, Any]]
 
 
 class Projector:
@@ -218,14 +211,9 @@ async def _read_thread(
 
 
 def _row(entry: Grown, seq: int, owner: str) -> Row:
-    spoken = msgspec.json.decode(entry.body or "", type=_Spoken)
-    content = spoken.content
-    if not isinstance(content, str):
-        content = "\n".join(part["text"] for part in content if part.get("type") == "text")
-    vector = words.vector_of(content, words.mark_of(entry.tenant, owner))
-    return Row(
-        entry.tenant, entry.thread, seq, owner, entry.id, spoken.role, content, entry.at, vector
-    )
+    _, text = messages.spoken(entry.body or "")
+    vector = words.vector_of(text, words.mark_of(entry.tenant, owner))
+    return Row(entry.tenant, entry.thread, seq, owner, vector)
 
 
 def _title(entry: Grown, owner: str) -> Row | None:
@@ -242,7 +230,7 @@ def _title(entry: Grown, owner: str) -> Row | None:
     else:
         return None
     vector = words.vector_of(text, words.mark_of(entry.tenant, owner))
-    return Row(entry.tenant, entry.thread, 0, owner, entry.thread, "title", text, entry.at, vector)
+    return Row(entry.tenant, entry.thread, 0, owner, vector)
 
 
 def _run_of(entry: Grown) -> str:

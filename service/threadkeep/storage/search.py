@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from threadkeep.domain import messages
 from threadkeep.domain.listing import Place
 from threadkeep.storage.database import Connection, Database, Record
 
@@ -15,9 +16,7 @@ _SEARCH: Final = (
     " $5, $6, $7, $8, $9, $10)"
 )
 _TAKE: Final = "SELECT * FROM take_dirty($1, $2, $3)"
-_PROJECT: Final = (
-    "SELECT project($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-)
+_PROJECT: Final = "SELECT project($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 _CANDIDATES: Final = 1000
 """Messages that are ranked: what a page shows first is the best of these."""
 _ENOUGH: Final = 100
@@ -66,10 +65,6 @@ class Row(NamedTuple):
     thread: str
     seq: int
     owner: str
-    message: str
-    role: str
-    text: str
-    at: datetime
     words: str
     """A tsvector in PostgreSQL's form."""
 
@@ -165,7 +160,7 @@ async def project(connection: Connection, projection: Projection) -> None:
     await connection.execute(
         _PROJECT,
         *_columns(projection.seen, 4),
-        *_columns(projection.rows, 9),
+        *_columns(projection.rows, 5),
         *_columns(projection.rolled_back, 3),
     )
 
@@ -175,12 +170,13 @@ def _columns(rows: Sequence[tuple[object, ...]], count: int) -> list[list[object
 
 
 def _hit(row: Record) -> Hit:
+    role, text = messages.spoken(row["body"])
     return Hit(
         thread=row["thread_id"].hex,
-        id=row["message_id"].hex,
+        id=row["id"].hex,
         seq=row["seq"],
-        role=row["role"],
-        text=row["text"],
+        role=role,
+        text=text,
         at=row["created_at"],
         score=row["rank"] / 1_000_000,
     )

@@ -241,10 +241,6 @@ sa.Table(
     _key("thread_id", _UUID),
     _key("seq", sa.BigInteger),
     _must("owner", sa.Text),
-    _must("message_id", _UUID),
-    _must("role", sa.Text),
-    _must("text", sa.Text),
-    _must("created_at", _TIME),
     _must("words", TSVECTOR),
     sa.Index("search_words", "words", postgresql_using="gin"),
 )

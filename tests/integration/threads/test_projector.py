@@ -124,9 +124,9 @@ async def test_a_hint_outlives_what_was_appended_meanwhile(keeping: Keeping) -> 
         await keeping.say(thread.id, "needle")
         async with asyncio.timeout(1):
             await keeping.database.call("SELECT mark_dirty($1, $2)", [thread.tenant], [thread.id])
-        none: list[list[object]] = [[]] * 12
+        none: list[list[object]] = [[]] * 8
         await connection.execute(
-            "SELECT project($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            "SELECT project($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             [thread.tenant],
             [thread.id],
             [1],

@@ -11,8 +11,7 @@
 CREATE FUNCTION search_messages(
     p_tenant uuid, p_owner text, p_words tsquery[], p_all tsquery, p_rank bigint, p_thread uuid,
     p_seq bigint, p_limit int, p_enough int, p_bound int)
-RETURNS TABLE (thread_id uuid, seq bigint, message_id uuid, role text, text text,
-               created_at timestamptz, rank bigint)
+RETURNS TABLE (thread_id uuid, seq bigint, id uuid, body text, created_at timestamptz, rank bigint)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp
 SET plan_cache_mode = force_custom_plan
@@ -61,11 +60,10 @@ BEGIN
            AND g.state <> 'deleted'
          WHERE (r.rank, r.thread_id, r.seq) < (p_rank, p_thread, p_seq)
          ORDER BY r.rank DESC, r.thread_id DESC, r.seq DESC LIMIT p_limit)
-    SELECT b.thread_id, b.seq, s.message_id, s.role, s.text, s.created_at, b.rank
+    SELECT b.thread_id, b.seq, e.id, e.body, e.created_at, b.rank
       FROM best b
-      JOIN public.search s
-        ON s.tenant_id = p_tenant AND s.owner = p_owner AND s.thread_id = b.thread_id
-       AND s.seq = b.seq
+      JOIN public.entries e
+        ON e.tenant_id = p_tenant AND e.thread_id = b.thread_id AND e.seq = b.seq
      ORDER BY b.rank DESC, b.thread_id DESC, b.seq DESC;
 END $$;
 
@@ -205,8 +203,7 @@ END $$;
 -- was seen and when it was last active. A hint goes only when its thread has nothing newer.
 CREATE FUNCTION project(
     t_tenant uuid[], t_thread uuid[], t_seq bigint[], t_active timestamptz[],
-    s_tenant uuid[], s_thread uuid[], s_seq bigint[], s_owner text[], s_message uuid[],
-    s_role text[], s_text text[], s_created timestamptz[], s_words text[],
+    s_tenant uuid[], s_thread uuid[], s_seq bigint[], s_owner text[], s_words text[],
     r_tenant uuid[], r_thread uuid[], r_run uuid[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -214,15 +211,12 @@ SET search_path = pg_catalog, public, pg_temp
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 BEGIN
-    INSERT INTO public.search AS o (tenant_id, thread_id, seq, owner, message_id, role, text,
-                                    created_at, words)
-    SELECT n.tenant, n.thread, n.seq, n.owner, n.message, n.role, n.text, n.created,
-           n.words::tsvector
-      FROM unnest(s_tenant, s_thread, s_seq, s_owner, s_message, s_role, s_text, s_created, s_words)
-           AS n (tenant, thread, seq, owner, message, role, text, created, words)
+    INSERT INTO public.search AS o (tenant_id, thread_id, seq, owner, words)
+    SELECT n.tenant, n.thread, n.seq, n.owner, n.words::tsvector
+      FROM unnest(s_tenant, s_thread, s_seq, s_owner, s_words)
+           AS n (tenant, thread, seq, owner, words)
     ON CONFLICT (tenant_id, thread_id, seq) DO UPDATE
-       SET text = excluded.text, words = excluded.words, created_at = excluded.created_at
-     WHERE o.seq = 0;
+       SET words = excluded.words WHERE o.seq = 0;
     IF cardinality(r_run) > 0 THEN
         DELETE FROM public.search s
          USING unnest(r_tenant, r_thread, r_run) AS r (tenant, thread, run)

@@ -183,16 +183,13 @@ CREATE TABLE dirty (
     PRIMARY KEY (tenant_id, thread_id)
 );
 
--- Read model of messages for search: rebuilt from entries by the projector.
+-- Read model of messages for search, rebuilt from entries by the projector: which words stand
+-- where. What a message says, and who says it, stays in its entry alone.
 CREATE TABLE search (
     tenant_id uuid NOT NULL,
     thread_id uuid NOT NULL,
     seq bigint NOT NULL,
     owner text NOT NULL,
-    message_id uuid NOT NULL,
-    role text NOT NULL,
-    text text NOT NULL,
-    created_at timestamptz NOT NULL,
     words tsvector NOT NULL,
     PRIMARY KEY (tenant_id, thread_id, seq)
 );
