@@ -1,19 +1,20 @@
-"""Connections to PostgreSQL: a fixed budget, principals, time limits and error conversion."""
+"""Connections to PostgreSQL: a fixed budget, principals and time limits."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
 
 from threadkeep.domain.principals import Principal
-from threadkeep.errors import DependencyError, SettingsError, ThreadkeepError, Unavailable
+from threadkeep.errors import DependencyError, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
 from threadkeep.settings import Settings
 from threadkeep.storage import revision
+from threadkeep.storage.failures import AWAY, LOST, explained, wrap_errors
 
 if TYPE_CHECKING:  # generic for the type checker alone
     Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
@@ -25,63 +26,6 @@ _log = get_logger(__name__)
 _CONNECT_SECONDS: Final = 3.0
 _GRACE_SECONDS: Final = 1.0
 """So much later than its caller the server itself gives a statement up."""
-
-_AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-"""What a database that is away, full, busy or being promoted answers."""
-_LOST: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-)
-"""Those of them after which a statement may have been committed all the same."""
-
-
-@contextmanager
-def wrap_errors() -> Iterator[None]:
-    """Turn what the driver raises into `Unavailable`; nothing was committed."""
-    try:
-        yield
-    except ThreadkeepError:
-        raise
-    except _AWAY as exc:
-        raise Unavailable(_sentence(exc)) from exc
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Say why a first connection failed: to who has started this, not to callers of the API."""
-    try:
-        yield
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as exc:
-        raise SettingsError(f"PostgreSQL refuses the database URL: {exc}.") from exc
-    except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError) as exc:
-        raise Unavailable(
-            f"The database cannot be reached: {str(exc) or type(exc).__name__}."
-        ) from exc
-
-
-def _sentence(exc: BaseException) -> str:
-    if isinstance(exc, asyncpg.LockNotAvailableError):
-        return "The thread is busy; try again."
-    if isinstance(exc, TimeoutError):
-        return "The database did not answer in time."
-    return "The database is not available."
 
 
 class Database:
@@ -117,7 +61,7 @@ class Database:
             return
         try:
             await asyncio.wait_for(pool.close(), 2.0)
-        except (TimeoutError, *_AWAY):
+        except (TimeoutError, *AWAY):
             pool.terminate()
 
     @property
@@ -160,7 +104,7 @@ class Database:
             async with self._acquire(until) as connection:
                 try:
                     rows: list[Record] = await connection.fetch(query, *args, timeout=_left(until))
-                except _LOST as exc:
+                except LOST as exc:
                     connection.terminate()
                     raise Unavailable(None, outcome_unknown=True) from exc
                 return rows
@@ -224,7 +168,7 @@ class Database:
             raise Unavailable("All database connections are busy.") from exc
         try:
             yield connection
-        except _LOST:
+        except LOST:
             connection.terminate()  # it would be waited for once more
             raise
         finally:
@@ -301,20 +245,20 @@ def _left(until: float) -> float:
 async def _roll_back(connection: Connection, transaction: Any, exc: BaseException) -> None:
     if connection.is_closed():
         return
-    if isinstance(exc, _LOST):  # the server rolls back what loses its connection
+    if isinstance(exc, LOST):  # the server rolls back what loses its connection
         connection.terminate()
         return
     try:
         await transaction.rollback()
-    except _AWAY:
+    except AWAY:
         connection.terminate()
 
 
 async def _commit(connection: Connection, transaction: Any, *, readonly: bool) -> None:
     try:
         await transaction.commit()
-    except _AWAY as exc:
-        if isinstance(exc, _LOST):
+    except AWAY as exc:
+        if isinstance(exc, LOST):
             connection.terminate()
         raise Unavailable(None, outcome_unknown=not readonly) from exc
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import asyncpg
 
-from threadkeep.storage.database import Database, wrap_errors
+from threadkeep.storage.database import Database
+from threadkeep.storage.failures import wrap_errors
 
 
 class Ping:
