@@ -139,6 +139,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(probes.aclose)
     probes.watch("wakeups", lambda: not wakeups.is_connected)
     _measure(database, appender, wakeups, delivery.counts)
+    metrics.sample("database_up", "1 while the database answers", lambda: probes.is_answered)
     return Services(
         audit=audit,
         audit_log=AuditLog(database),

@@ -37,12 +37,21 @@ class Probes:
         """Ask no more."""
         await self._ping.aclose()
 
-    async def ready(self) -> None:
-        """Raise `Unavailable` while the database does not answer."""
+    @property
+    def is_answered(self) -> bool:
+        """Whether the database answered when it was asked last."""
+        return self._failure is None
+
+    async def look(self) -> None:
+        """Ask the database, unless it was just asked."""
         async with self._asking:
             if monotonic() - self._asked_at > CACHED_SECONDS:
                 self._failure = await self._ask()
                 self._asked_at = monotonic()
+
+    async def ready(self) -> None:
+        """Raise `Unavailable` while the database does not answer."""
+        await self.look()
         if self._failure is not None:
             raise Unavailable(self._failure.message) from self._failure
 

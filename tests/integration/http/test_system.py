@@ -55,6 +55,7 @@ async def test_readiness_follows_the_database(database: Database) -> None:
         alive = await running.nobody.get("/livez")
         serving = await running.nobody.get("/readyz?exclude=database")
         status = await running.platform.get("/v1/status")
+        measured = await scraped(running)
         proxy.is_silent = False
 
         assert down.status == 503
@@ -62,7 +63,9 @@ async def test_readiness_follows_the_database(database: Database) -> None:
         assert int(down.headers["Retry-After"]) >= 1
         assert (alive.status, serving.status) == (200, 200)
         assert status.json["degraded"] == ["database"]
+        assert measured["threadkeep_database_up"] == 0
         await until(lambda: _is_ready(running.nobody), 5.0)
+        assert (await scraped(running))["threadkeep_database_up"] == 1
 
 
 async def test_a_busy_pool_leaves_a_process_ready(running: Running) -> None:
