@@ -38,8 +38,8 @@
 {{- $problems = append $problems (printf "database.bundled.maxConnections: %d is less than 2 × %d pods × %d connections + 8 = %d; an update has old and new pods at once" (int $bundled.maxConnections) $pods (int .Values.settings.databaseConnections) $needed) }}
 {{- end }}
 {{- end }}
-{{- if le (int .Values.settings.databaseConnections) (add .Values.settings.appendLanes 1 | int) }}
-{{- $problems = append $problems "settings.databaseConnections: must be above appendLanes + 1, or no request finds one" }}
+{{- if le (int .Values.settings.databaseConnections) (add .Values.settings.appendLanes 2 | int) }}
+{{- $problems = append $problems "settings.databaseConnections: must be above appendLanes + 2 (LISTEN and probes), or no request finds one" }}
 {{- end }}
 {{- if and (eq .Values.redis.mode "bundled") (not .Values.redis.bundled.image) }}
 {{- $problems = append $problems "redis.bundled.image: required with redis.mode bundled" }}

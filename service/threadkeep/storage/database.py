@@ -14,7 +14,7 @@ from threadkeep.errors import DependencyError, ThreadkeepError, Unavailable
 from threadkeep.logs import get_logger
 from threadkeep.settings import Settings
 from threadkeep.storage import revision
-from threadkeep.storage.failures import AWAY, LOST, explained, wrap_errors
+from threadkeep.storage.failures import AWAY, LOST, connecting, explained, wrap_errors
 
 if TYPE_CHECKING:  # generic for the type checker alone
     Connection = asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]
@@ -23,6 +23,8 @@ else:
 Record = asyncpg.Record
 _log = get_logger(__name__)
 
+IDLE_SECONDS: Final = 60.0
+"""After which a connection that nobody has used is closed: what a server allows may change."""
 _CONNECT_SECONDS: Final = 3.0
 _GRACE_SECONDS: Final = 1.0
 """So much later than its caller the server itself gives a statement up."""
@@ -83,7 +85,11 @@ class Database:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
             url, **self._options(is_pooled=pooled)
         )
-        await self._adopt(connection)
+        try:
+            await self._adopt(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     async def call(self, query: str, *args: Any) -> list[Record]:
@@ -163,7 +169,8 @@ class Database:
         if pool is None:
             raise Unavailable("The service is stopping.")
         try:
-            connection = await pool.acquire(timeout=_left(until))
+            with connecting():
+                connection = await pool.acquire(timeout=_left(until))
         except TimeoutError as exc:
             raise Unavailable("All database connections are busy.") from exc
         try:
@@ -179,7 +186,7 @@ class Database:
             self._settings.database_url,
             min_size=1,
             max_size=self.pool_size,
-            max_inactive_connection_lifetime=60,
+            max_inactive_connection_lifetime=IDLE_SECONDS,
             init=self._adopt,
             reset=_no_reset,
             **self._options(is_pooled=self._settings.database_pooled),

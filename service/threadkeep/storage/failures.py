@@ -34,6 +34,12 @@ LOST: Final = (
     asyncpg.OperatorInterventionError,
 )
 """Those of them after which a statement may have been committed all the same."""
+REFUSED: Final = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""What a server answers that lets this service in no more: its login or database was changed."""
 
 
 @contextmanager
@@ -48,11 +54,20 @@ def wrap_errors() -> Iterator[None]:
 
 
 @contextmanager
+def connecting() -> Iterator[None]:
+    """The same around a new connection of a service that runs, which may be refused."""
+    try:
+        yield
+    except REFUSED as exc:
+        raise Unavailable("The database lets this service in no more.") from exc
+
+
+@contextmanager
 def explained() -> Iterator[None]:
     """Say why a first connection failed: to who has started this, not to callers of the API."""
     try:
         yield
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as exc:
+    except REFUSED as exc:
         raise SettingsError(f"PostgreSQL refuses the database URL: {exc}.") from exc
     except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError) as exc:
         raise Unavailable(

@@ -26,6 +26,10 @@ TYPING: Final = "t"
 
 PENDING: Final = 20_000
 """Threads that may wait to be told of; more are dropped and left to the sweep."""
+_LONGEST_PAUSE: Final = 0.005
+_PAUSE_OF_EACH: Final = 0.0005
+"""Between two sendings, for each thread that the last one told of: a single one is followed at
+once by the next, and a busy process coalesces instead of sending after every commit."""
 _FIRST_BACKOFF: Final = 0.1
 _LONGEST_BACKOFF: Final = 5.0
 _CANCEL_SECONDS: Final = 0.5
@@ -143,6 +147,10 @@ class Coalesced(Wakeups):
         self._hints.clear()
         self.sent += len(items)
         return items
+
+    async def _pause(self, told: int) -> None:
+        """Let more gather after a sending that has told of so many threads."""
+        await asyncio.sleep(min(_LONGEST_PAUSE, told * _PAUSE_OF_EACH))
 
     def _hear(self, payload: str) -> None:
         origin, _, items = payload.partition("|")

@@ -19,8 +19,6 @@ from threadkeep.storage.wakeups.base import Coalesced
 CHANNEL: Final = "threadkeep"
 _PAYLOAD_BYTES: Final = 7900
 """PostgreSQL takes payloads below 8000 bytes."""
-_PAUSE_SECONDS: Final = 0.005
-"""Between two sendings, so that a busy process coalesces instead of notifying per batch."""
 _ASK_SECONDS: Final = 5.0
 """An idle connection is asked this often whether it still exists."""
 
@@ -43,8 +41,9 @@ class PostgresWakeups(Coalesced):
             await connection.add_listener(CHANNEL, self._heard)
             self._came()
             while not self._is_closing:
+                before = self.sent
                 await self._send(connection)
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await self._pause(self.sent - before)
         finally:
             connection.terminate()
 

@@ -18,8 +18,6 @@ from threadkeep.storage.wakeups.base import Coalesced
 
 SHARDS: Final = 64
 _PREFIX: Final = "threadkeep:wakeups"
-_PAUSE_SECONDS: Final = 0.002
-"""Between two sendings, so that a busy process coalesces."""
 _LIMIT_SECONDS: Final = 2.0
 """Longest wait for an answer of Redis."""
 _ASK_SECONDS: Final = 5.0
@@ -137,13 +135,14 @@ class RedisWakeups(Coalesced):
         while not self._is_closing:
             await self._waiting.wait()
             by_shard: dict[int, list[str]] = {}
-            for thread, item in self._take():
+            taken = self._take()
+            for thread, item in taken:
                 by_shard.setdefault(_shard(thread), []).append(item)
             pipe = self._client.pipeline(transaction=False)
             for shard, items in by_shard.items():
                 pipe.execute_command("PUBLISH", _channel(shard), self._say(items))
             await pipe.execute()
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await self._pause(len(taken))
 
 
 def _shard(thread: str) -> int:

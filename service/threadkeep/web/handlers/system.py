@@ -27,10 +27,9 @@ async def livez(_request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """The process takes requests and, unless that is excluded, its database answers."""
-    exclude = bodies.query(request, ReadyQuery).exclude
     if request.app[LIFECYCLE].draining:
         raise Unavailable("The service is stopping.")
-    if exclude is None:
+    if bodies.query(request, ReadyQuery).exclude is None:
         await request.app[SERVICES].probes.ready()
     return answer({"status": "ready"})
 

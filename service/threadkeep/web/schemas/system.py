@@ -13,8 +13,8 @@ class Alive(msgspec.Struct):
     status: Literal["alive"]
 
 
-class ReadyQuery(msgspec.Struct, forbid_unknown_fields=True):
-    """What of readiness is not asked."""
+class ReadyQuery(msgspec.Struct):
+    """What of readiness is not asked; who watches may add parameters of his own."""
 
     exclude: Literal["database"] | None = None
     """Named as in the probes of Kubernetes' own API server."""
