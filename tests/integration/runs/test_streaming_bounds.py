@@ -10,7 +10,7 @@ from threadkeep.domain.limits import STREAMING_BYTES, TEXT_BYTES
 from threadkeep.errors import TooLarge
 
 from .desks import office_on
-from .test_agents import library_on
+from .libraries import library_on
 from .test_holders import delta, held, message, pieces, thought, write
 
 HALF = TEXT_BYTES // 2
