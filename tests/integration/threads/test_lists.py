@@ -17,7 +17,7 @@ _START = datetime(2026, 1, 1, tzinfo=UTC)
 _FEW = settings(
     max_examples=15,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
