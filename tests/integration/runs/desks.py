@@ -14,12 +14,14 @@ import msgspec
 from tests.support.postgres import Database as TestDatabase
 from tests.support.postgres import superuser
 from tests.support.seeds import OWNER, seed_tenant, seed_thread
+from tests.support.waiting import Stopwatch
 from threadkeep.domain import events, ids
 from threadkeep.domain.entries import Entry
 from threadkeep.domain.limits import TIERS
 from threadkeep.domain.messages import Message
 from threadkeep.domain.principals import Principal
 from threadkeep.domain.runs import Claimed, LeaseTimes, Run, RunStarted
+from threadkeep.errors import Unavailable
 from threadkeep.services.journal import Journal
 from threadkeep.services.rates import Rates
 from threadkeep.services.runs import Runs
@@ -33,6 +35,8 @@ QUICK = LeaseTimes(
     poll=timedelta(seconds=0.05),
 )
 """Leases for tests that wait for one to expire."""
+
+_STOOD_STILL = 0.5
 
 HELD = {events.RUNNING, events.RECOVERING, events.ACTION_REQUIRED}
 """Statuses of a run whose turn has come."""
@@ -141,6 +145,15 @@ class Office:
             ended = [p["status"] for k, p in log if k == events.COMPLETED]
             assert ended == ([row["status"]] if row["status"] in events.TERMINAL else [])
             assert kinds[:1] in ([], [events.STARTED])
+
+
+def gave_up_waiting(answer: object, watch: Stopwatch) -> bool:
+    """Whether this is a refusal without any change, and no wonder.
+
+    Who waits for a thread's lock gives up after a second, also where all stood still meanwhile.
+    """
+    is_refusal = isinstance(answer, Unavailable) and not answer.outcome_unknown
+    return is_refusal and watch.still > _STOOD_STILL
 
 
 @asynccontextmanager
