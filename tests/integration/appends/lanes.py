@@ -55,6 +55,16 @@ class Lanes:
         self.appender.submit(item)
         return await future
 
+    def hurry(self, seconds: float) -> float:
+        """From now on an append may wait for so long; how long it might before.
+
+        A service is started with one limit; here what only prepares a test need not keep it.
+        """
+        before = self.appender._lanes[0]._seconds
+        for lane in self.appender._lanes:
+            lane._seconds = seconds
+        return before
+
     async def log(self, thread: str) -> Sequence[tuple[int, str]]:
         """(seq, body) of a thread as the superuser finds it."""
         async with superuser(self.given.superuser_url) as connection:

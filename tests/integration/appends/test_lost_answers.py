@@ -41,14 +41,16 @@ async def test_an_unknown_outcome_is_called_unknown(database: Database) -> None:
     """No answer comes until the time limit: 503 with an unknown outcome, the key tells later."""
     async with (
         proxied(database.app_url) as proxy,
-        lanes_on(replace(database, app_url=proxy.url), THREADKEEP_REQUEST_SECONDS="1") as lanes,
+        lanes_on(replace(database, app_url=proxy.url)) as lanes,
     ):
         thread = await lanes.thread()
         await lanes.append(thread, "first")
+        usual = lanes.hurry(1.0)
         proxy.is_losing = True
 
         verdict = await lanes.append(thread, "second", key="k")
         proxy.is_losing = False
+        lanes.hurry(usual)
         later = await lanes.append(thread, "second", key="k")
 
         assert isinstance(verdict, Unavailable)
@@ -81,14 +83,16 @@ async def test_a_thread_that_is_busy_at_the_second_try_is_no_answer_to_the_first
 
 async def test_what_waited_too_long_is_never_sent(database: Database) -> None:
     """A process that stood still: its callers are told, and nothing happens after that."""
-    async with lanes_on(database, THREADKEEP_REQUEST_SECONDS="0.5") as lanes:
+    async with lanes_on(database) as lanes:
         thread = await lanes.thread()
         await lanes.append(thread, "first")
         item, late = lanes.item(thread, "second")
+        usual = lanes.hurry(0.5)
         lanes.appender.submit(item)
         time.sleep(0.6)  # noqa: ASYNC251 - nothing else may run meanwhile
 
         verdict = await late
+        lanes.hurry(usual)
         third = await lanes.append(thread, "third")
 
         assert isinstance(verdict, Unavailable)
@@ -101,9 +105,10 @@ async def test_what_waited_too_long_is_never_sent(database: Database) -> None:
 async def test_what_was_never_sent_is_refused_without_doubt(database: Database) -> None:
     async with (
         proxied(database.app_url) as proxy,
-        lanes_on(replace(database, app_url=proxy.url), THREADKEEP_REQUEST_SECONDS="1") as lanes,
+        lanes_on(replace(database, app_url=proxy.url)) as lanes,
     ):
         thread = await lanes.thread()
+        lanes.hurry(1.0)
         proxy.is_losing = True
 
         verdict = await lanes.append(thread, "text")
