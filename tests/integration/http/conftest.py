@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.postgres import Database, superuser
-from threadkeep.services.access.recent import Recent
 
 from .callers import Caller, Running, Tenant, running_on
 from .wires import Wire, wire_to
@@ -40,14 +39,6 @@ async def thread(ann: Caller) -> str:
     assert made.status == 201, made.body
     thread: str = made.json["id"]
     return thread
-
-
-@pytest.fixture
-def lasting_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is known stays known: once a second the usual way would look again."""
-    defaults = Recent.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "seconds", 600.0)
 
 
 @pytest.fixture
