@@ -274,6 +274,7 @@ async def test_one_who_does_not_read_his_answers_is_not_read_either(
             await raw.send(1, command)
         (session,) = live._slots
         assert isinstance(session, Session)
+        await until(lambda: session.outbox.waiting > ROOM_BYTES, 10, what="unread answers")
         most = 0
         for _ in range(100):
             most = max(most, session.outbox.waiting)
