@@ -82,10 +82,14 @@ async def test_events_of_a_run_have_their_types(client: Threadkeep, thread: Thre
     assert "42" in answers[-1]
 
 
-async def test_text_streams_before_it_is_a_message(client: Threadkeep, thread: Thread) -> None:
+async def test_text_streams_before_it_is_a_message(service_url: str, platform_key: str) -> None:
+    slow = {"slow": {"steps": [{"say": {"text": "one two three", "piece": 4, "every_ms": 800}}]}}
+    tenant = await make_tenant(service_url, platform_key, agents=slow)
     text = ""
-    async with client.subscribe(thread, thread.cursor) as subscription:
-        await client.runs.start(thread, "scripted", message="Go.")
+    async with tenant.client() as client:
+        thread = await client.threads.create()
+        subscription = client.subscribe(thread, thread.cursor)
+        await client.runs.start(thread, "slow", message="Go.")
         async with asyncio.timeout(_SECONDS):
             async for event in subscription:
                 if isinstance(event, MessageDelta):
@@ -162,7 +166,7 @@ async def test_a_token_that_ends_is_renewed_and_a_lasting_one_is_not(
     tenant: DemoTenant, client: Threadkeep, thread: Thread
 ) -> None:
     def short() -> str:
-        return tenant.token("ann", seconds=2)
+        return tenant.token("ann", seconds=4)
 
     async with (
         Threadkeep(tenant.url, token=short) as renewing,
@@ -234,11 +238,11 @@ async def test_a_restart_and_a_kill_are_survived(deploy: Deploy, database: Datab
 
 
 async def test_a_subscription_gives_up_when_agreed(tenant: DemoTenant, way: Way) -> None:
-    policy = RetryPolicy(offline_seconds=0.5, attempt_seconds=0.5)
-    async with tenant.client(url=way.url, retry=policy) as client:
+    async with tenant.client(url=way.url) as client:
         thread = await client.threads.create()
         subscription = client.subscribe(thread)
         await up_to(subscription, 1)
+        client._transport.policy = RetryPolicy(offline_seconds=0.5, attempt_seconds=0.5)
         await way.stop()
         with pytest.raises(Unreachable):
             await up_to(subscription, 2)

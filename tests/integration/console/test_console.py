@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.support.browser import Page
-from tests.support.tenants import DemoTenant
+from tests.support.tenants import DemoTenant, make_tenant
 from tests.support.waiting import until
 from threadkeep.client import Message, Threadkeep
 
@@ -18,6 +18,23 @@ SCRIPTS = sorted(
     for each in files("threadkeep.web").joinpath("console").iterdir()
     if each.name.endswith(".js")
 )
+_SLOW = {
+    "slow": {
+        "steps": [
+            {"say": {"text": "one two three four five six seven", "piece": 8, "every_ms": 1000}}
+        ]
+    }
+}
+"""Speaks long enough for somebody to act meanwhile."""
+_NOTE_STREAMS = """
+window.streamed = [];
+new MutationObserver((changes) => {
+  for (const { target, addedNodes } of changes) {
+    if (target.closest(".streaming")) streamed.push(...[...addedNodes].map((e) => e.textContent));
+  }
+}).observe(document.querySelector("#timeline"), { childList: true, subtree: true });
+"""
+"""Keeps every text that is shown of a message while it streams, however briefly."""
 _SEQS = "return [...document.querySelectorAll('#timeline [data-seq]')].map((e) => +e.dataset.seq)"
 
 
@@ -119,10 +136,11 @@ async def test_text_is_seen_while_it_streams(page: Page, tenant: DemoTenant) -> 
         thread = await thread_of(client, "Hello")
         await sign_in(page, tenant)
         await open_thread(page, thread)
+        await page.run(_NOTE_STREAMS)
         await client.runs.start(thread, "scripted", message="Go on.")
-        await page.shows(".streaming .bubble", "one two")
-        await page.shows(".message.assistant:not(.streaming) .bubble", "nine ten")
+        await page.shows(".message.assistant:not(.streaming) .bubble", "nine ten", 20)
 
+    assert any(text.startswith("one two") for text in await page.run("return streamed"))
     assert await page.texts(".streaming") == []
     assert len(await page.texts(".message.assistant .bubble")) == 1
 
@@ -210,12 +228,15 @@ async def test_an_idea_is_one_click_away(page: Page, tenant: DemoTenant) -> None
     assert await page.run("return document.getElementById('welcome').hidden") is True
 
 
-async def test_a_run_goes_on_while_the_socket_is_cut(page: Page, tenant: DemoTenant) -> None:
+async def test_a_run_goes_on_while_the_socket_is_cut(
+    page: Page, service_url: str, platform_key: str
+) -> None:
     """All that the page is for: send, run, cut in the middle of it, resume."""
+    tenant = await make_tenant(service_url, platform_key, agents=_SLOW)
     await sign_in(page, tenant)
     await page.click("#new-thread")
     await page.shows("#verdict", "snapshot")
-    await page.run("document.querySelector('#agent').value = 'scripted'")
+    await page.run("document.querySelector('#agent').value = 'slow'")
     await page.write("#text", "Go on.")
     await page.click("#send")
     await page.shows(".streaming .bubble", "one")
@@ -238,6 +259,4 @@ async def test_a_run_goes_on_while_the_socket_is_cut(page: Page, tenant: DemoTen
 
     assert await page.text("#verdict") == "resumed"
     assert await page.run(_SEQS) == whole
-    assert (await page.texts(".message.assistant .bubble")) == [
-        "one two three four five six seven eight nine ten"
-    ]
+    assert (await page.texts(".message.assistant .bubble")) == ["one two three four five six seven"]
