@@ -18,7 +18,7 @@ from threadkeep.services.delivery.user_feeds import UserFeeds
 
 from ...support.postgres import Database, superuser
 from ...support.redis import RedisServer
-from ...support.waiting import until
+from ...support.waiting import Stopwatch, until
 from .processes import WITHIN, Process, principal_of, process_on, thread_of
 
 
@@ -56,7 +56,7 @@ async def test_a_lost_listening_connection_is_made_anew(
 
         assert sink.entries == await here.log(ann, thread)
         assert wakeups.received > 0
-        assert there.delivery.counts.repairs - repairs <= 1
+        assert there.delivery.counts.repairs - repairs < 10  # else all came by the sweeps
 
 
 async def test_a_restarted_database_leaves_no_hole(
@@ -141,9 +141,10 @@ async def test_a_silent_redis_stops_nobody(
         redis_server.pause()
         sink = await there.subscribe(ann, thread)
         own = await here.subscribe(ann, thread)
-        async with asyncio.timeout(2.0):
+        with Stopwatch() as watch:
             for n in range(10):
                 await here.append(ann, thread, f"message {n}")
+        assert watch.seconds < 2.0
         assert own.seqs == list(range(1, 11))
         await sink.reaches(10)
         await until(lambda: not here.delivery.wakeups.is_connected, 10)
@@ -151,8 +152,13 @@ async def test_a_silent_redis_stops_nobody(
 
 
 async def test_only_the_needed_channels_are_heard(
-    database: Database, ann: Principal, redis_server: RedisServer
+    database: Database,
+    ann: Principal,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A sweep might see an entry before its wake-up is heard.
+    monkeypatch.setattr("threadkeep.services.delivery.sweeps.SECONDS", 3600.0)
     changes = {"THREADKEEP_WAKEUPS": "redis", "THREADKEEP_REDIS_URL": redis_server.url}
     async with process_on(database, **changes) as here, process_on(database, **changes) as there:
         thread = await thread_of(database, ann)

@@ -15,7 +15,7 @@ from threadkeep.services.threads import Threads
 
 from ...support.postgres import Database
 from ...support.waiting import until
-from .processes import MemorySink, Process, principal_of, process_on
+from .processes import WITHIN, MemorySink, Process, principal_of, process_on
 
 KINDS = ("thread_created", "thread_updated", "thread_state_changed", "thread_deleted")
 
@@ -49,7 +49,7 @@ async def told(sink: MemorySink, kind: str, **expected: Any) -> dict[str, Any]:
         shown = {**frames[-1]["thread"], **frames[-1]} if frames else {}
         return shown if shown.items() >= expected.items() else {}
 
-    return await until(found, 4.0, what=f"{kind} {expected}")
+    return await until(found, WITHIN, what=f"{kind} {expected}")
 
 
 async def test_every_change_reaches_the_users_lists(pair: list[Process], ann: Principal) -> None:
@@ -121,7 +121,7 @@ async def test_more_changes_than_a_page_all_arrive(pair: list[Process], ann: Pri
     await there.delivery.subscribe_user(ann, sink)
     for n in range(230):
         await threads.create(ann, external_id=f"x{n}", title=None, metadata={})
-    await until(lambda: len(sink.of_type("thread_created")) == 230, 5.0)
+    await until(lambda: len(sink.of_type("thread_created")) == 230, WITHIN)
 
     shown = [frame["thread"]["external_id"] for frame in sink.of_type(*KINDS)]
     assert sorted(shown) == sorted(f"x{n}" for n in range(230))

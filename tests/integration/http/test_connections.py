@@ -34,8 +34,11 @@ async def test_all_kinds_of_requests_share_a_connection(
     assert await contents(ann, thread) == ["message 0", "message 1", "message 2"]
 
 
-async def test_a_request_may_be_cut_anywhere(running: Running, ann: Caller, thread: str) -> None:
+async def test_a_request_may_be_cut_anywhere(
+    running: Running, ann: Caller, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once its head was cut, aiohttp keeps the connection: nobody guesses where the next begins."""
+    monkeypatch.setattr(connection, "GATHER_SECONDS", 600.0)
     data = append(ann, thread)
     head = data.index(b"\r\n\r\n") + 4
     ways: list[tuple[int, int]] = []
@@ -159,6 +162,7 @@ async def test_a_body_that_is_awaited_keeps_its_connection(
     running: Running, ann: Caller, thread: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its head has come in time, of which nobody else knows."""
+    monkeypatch.setattr(connection, "GATHER_SECONDS", 600.0)
     monkeypatch.setattr(greetings, "HEAD_SECONDS", 0.2)
     data = append(ann, thread)
     async with wire_to(ann) as wire:

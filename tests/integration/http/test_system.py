@@ -12,6 +12,7 @@ from tests.support.postgres import Database
 from tests.support.proxy import proxied
 from tests.support.waiting import until
 from threadkeep import __version__
+from threadkeep.services import probes
 from threadkeep.storage.appender import Appender
 from threadkeep.web.keys import SERVICES
 from threadkeep.web.routes import TABLE
@@ -19,24 +20,31 @@ from threadkeep.web.routes import TABLE
 from .callers import Answer, Caller, Running, running_on
 
 
-async def test_probes_answer(running: Running) -> None:
+@pytest.fixture
+def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database may take its time, and one answer holds for the whole test."""
+    monkeypatch.setattr(probes, "READY_SECONDS", 30.0)
+    monkeypatch.setattr(probes, "CACHED_SECONDS", 30.0)
+
+
+async def test_probes_answer(patient_probes: None, running: Running) -> None:
     assert (await running.nobody.get("/livez")).json == {"status": "alive"}
     assert (await running.nobody.get("/readyz")).json == {"status": "ready"}
 
 
 async def test_many_probes_ask_the_database_once(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    patient_probes: None, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = 0
-    probes = running.app[SERVICES].probes
-    ask = probes._ask
+    asking = running.app[SERVICES].probes
+    ask = asking._ask
 
     async def count() -> object:
         nonlocal asked
         asked += 1
         return await ask()
 
-    monkeypatch.setattr(probes, "_ask", count)
+    monkeypatch.setattr(asking, "_ask", count)
     answers = await asyncio.gather(*(running.nobody.get("/readyz") for _ in range(50)))
 
     assert {each.status for each in answers} == {200}
@@ -68,14 +76,14 @@ async def test_readiness_follows_the_database(database: Database) -> None:
         assert (await scraped(running))["threadkeep_database_up"] == 1
 
 
-async def test_a_busy_pool_leaves_a_process_ready(running: Running) -> None:
+async def test_a_busy_pool_leaves_a_process_ready(patient_probes: None, running: Running) -> None:
     """Else all processes would leave their requests to each other, and to nobody in the end."""
-    probes = running.app[SERVICES].probes
-    database = probes._database
+    asking = running.app[SERVICES].probes
+    database = asking._database
     async with AsyncExitStack() as stack:
         for _ in range(database.pool_size):
             await stack.enter_async_context(database.transaction(None))
-        probes._asked_at = float("-inf")  # no answer from before holds
+        asking._asked_at = float("-inf")  # no answer from before holds
         answer = await running.nobody.get("/readyz")
 
         assert database.usage() == (database.pool_size, database.pool_size)
