@@ -29,7 +29,7 @@ _PIECE: Final = 48
 _QUOTED: Final = 8_000
 """Longest quotation, in characters."""
 
-NOTHING: Final = "I found nothing about this in your conversations."
+NOTHING: Final = "I found nothing in your conversations that is close enough to this."
 NO_QUESTION: Final = "There is no question for me in this thread."
 
 

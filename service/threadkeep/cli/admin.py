@@ -92,7 +92,7 @@ def list_tenants(*, as_json: bool) -> None:
 
 @key.command("create")
 @_tenant
-@click.option("--name", default="admin", show_default=True, help="What the key is for.")
+@click.option("--name", default="key", show_default=True, help="What the key is for.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(sorted(SCOPES)))
 @click.option("--days", type=click.IntRange(1, 36_500), help="Days until it expires.")
 @_json
@@ -131,7 +131,9 @@ def revoke_key(tenant: str, key_id: str, *, as_json: bool) -> None:
 def list_keys(tenant: str, *, as_json: bool) -> None:
     """Show a tenant's API keys without their secrets, the revoked ones too."""
     rows = _run(lambda tenants: _all_of(tenants, tenants.keys.list, tenant, key_object))
-    _show_rows(rows, ("id", "name", "expires_at", "revoked_at", "scopes"), as_json=as_json)
+    _show_rows(
+        rows, ("id", "name", "created_at", "expires_at", "revoked_at", "scopes"), as_json=as_json
+    )
 
 
 @token.command("create")
@@ -220,7 +222,10 @@ async def _all_of(
 ) -> list[Answer]:
     """The same of a tenant, which must exist."""
     digits = _tenant_id(tenant)
-    await tenants.get(digits)
+    try:
+        await tenants.get(digits)
+    except NotFound as exc:
+        raise NotFound(f"There is no tenant {tenant}.") from exc
     return await _all(partial(page, digits), shown)
 
 

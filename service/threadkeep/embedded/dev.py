@@ -180,6 +180,7 @@ async def _describe(work: Workspace, url: str, server: PostgresServer) -> dict[s
             api_key=work.state.api_key,
             users=users,
             database_url=_app_url(work, server),
+            state_file=str(work.state_file.resolve()),
         )
     )
     return users

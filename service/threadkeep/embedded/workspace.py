@@ -54,6 +54,8 @@ class DevFile(msgspec.Struct):
     """Name → token."""
     database_url: str
     """As the service's own role, which owns nothing and sees nothing without a principal."""
+    state_file: str
+    """Where the other secrets are, such as the platform key."""
 
 
 class Workspace:
@@ -76,9 +78,14 @@ class Workspace:
         """Where the service's process writes."""
         return self.folder / "service.log"
 
+    @property
+    def state_file(self) -> Path:
+        """What must outlive a restart."""
+        return self.folder / "state.json"
+
     def save(self) -> None:
         """Keep the state."""
-        _write(self.folder / "state.json", msgspec.json.encode(self.state))
+        _write(self.state_file, msgspec.json.encode(self.state))
 
     def publish(self, described: DevFile) -> None:
         """Tell programs how to use the service."""
@@ -86,7 +93,7 @@ class Workspace:
 
     def load(self) -> None:
         """Read the state, or begin one where there are no data either."""
-        path = self.folder / "state.json"
+        path = self.state_file
         try:
             self.state = msgspec.json.decode(path.read_bytes(), type=State)
         except FileNotFoundError:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from threadkeep.domain import limits
 from threadkeep.errors import InvalidRequest, TooLarge
+from threadkeep.web.choices import choices
 
 T = TypeVar("T")
 
@@ -21,6 +22,12 @@ BODY_SECONDS: Final = 20.0
 
 _PLACE: Final = re.compile(r" - at `\$\.?(?P<place>.*)`\Z")
 _UNKNOWN: Final = re.compile(r"unknown field `(?P<name>[^`]*)`|field `(?P<missing>[^`]*)`")
+_CHOSEN: Final = ("Invalid enum value", "Invalid value")
+_OF_QUERY: Final = {
+    "Object contains unknown field": "There is no query parameter",
+    "Object missing required field": "Required is the query parameter",
+}
+"""What msgspec says of an object, said of a query."""
 _NUL: Final = b"\\u0000"
 
 
@@ -53,7 +60,7 @@ def decode(raw: bytes | str, shape: type[T], least_keys: Callable[[T], int] = _o
             refuse_repeated_keys(raw)
     except msgspec.ValidationError as exc:
         _must_parse(raw)
-        raise invalid(exc) from exc
+        raise invalid(exc, shape) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _malformed(exc) from exc
     return value
@@ -93,8 +100,8 @@ _pairwise: Final = json.JSONDecoder(object_pairs_hook=_pairs)
 """Made once: that costs more than a small body."""
 
 
-def invalid(exc: msgspec.ValidationError) -> InvalidRequest:
-    """What msgspec found, with the path of the field where callers look for it."""
+def invalid(exc: msgspec.ValidationError, shape: Any) -> InvalidRequest:
+    """What msgspec found, with the path of the field and what could have stood there."""
     text = str(exc)
     place = ""
     if match := _PLACE.search(text):
@@ -102,6 +109,8 @@ def invalid(exc: msgspec.ValidationError) -> InvalidRequest:
     if match := _UNKNOWN.search(text):
         name = match["name"] or match["missing"]
         place = f"{place}.{name}" if place else name
+    elif text.startswith(_CHOSEN) and (allowed := choices(shape, place)):
+        text = f"{text}; allowed: {', '.join(allowed)}"
     return InvalidRequest(f"{text}.", field=place or None)
 
 
@@ -149,4 +158,7 @@ def convert(given: Mapping[str, str], shape: type[T]) -> T:
     try:
         return msgspec.convert(given, shape, strict=False)
     except msgspec.ValidationError as exc:
-        raise invalid(exc) from exc
+        found = invalid(exc, shape)
+        for of_body, of_query in _OF_QUERY.items():
+            found.message = found.message.replace(of_body, of_query)
+        raise found from exc

@@ -100,6 +100,8 @@ def errors_of(route: Route) -> list[ThreadkeepError]:
     if route.body is not None:
         found += [errors.InvalidRequest(malformed=True), errors.InvalidRequest()]
         found += [errors.TooLarge()]
+    if route.access is Access.SOCKET:  # a request that asks for no upgrade
+        found.append(errors.InvalidRequest(malformed=True))
     if route.query is not None or route.access in (Access.USER, Access.SOCKET):
         found.append(errors.InvalidRequest())
     if _PARAMETER.search(route.path):

@@ -231,7 +231,7 @@ def _misfit(data: bytes, exc: msgspec.ValidationError) -> BadFrameError:
     known = _known_id(head.id)
     if isinstance(head.type, str) and head.type not in _TYPES:
         return BadFrameError(UnknownType(), known)
-    return BadFrameError(invalid(exc), known)
+    return BadFrameError(invalid(exc, AnyCommand), known)
 
 
 def _malformed(exc: BaseException) -> BadFrameError:

@@ -40,7 +40,10 @@ async def test_it_says_when_it_is_ready_and_how_to_reach_it(local: Local) -> Non
 async def test_dev_json_has_everything_and_is_its_owners_alone(local: Local) -> None:
     described = local.described
 
-    assert sorted(described) == ["api_key", "database_url", "tenant", "url", "users"]
+    assert sorted(described) == [
+        *("api_key", "database_url", "state_file", "tenant", "url", "users")
+    ]
+    assert described["state_file"] == str((local.data / "state.json").resolve())
     assert described["url"] == local.url
     assert sorted(described["users"]) == ["alice", "bob"]
     for name in ("dev.json", "state.json", "service.log", "postgres.log"):

@@ -83,7 +83,8 @@ async def read_page(
     """The part of the log that a query asks for, in the envelope of lists."""
     for kind in kinds or ():
         if kind not in KINDS:
-            raise InvalidRequest(f"There is no kind `{kind}`.", field="kinds")
+            known = ", ".join(sorted(KINDS))
+            raise InvalidRequest(f"There is no kind `{kind}`; allowed: {known}.", field="kinds")
     after = _cursor(query.after, "after")
     before = _cursor(query.before, "before")
     first = max(query.after_seq or 0, after.seq if after else 0)
