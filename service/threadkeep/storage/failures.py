@@ -10,21 +10,6 @@ import asyncpg
 
 from threadkeep.errors import SettingsError, ThreadkeepError, Unavailable
 
-AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-"""What a database that is away, full, busy or being promoted answers."""
 LOST: Final = (
     OSError,
     TimeoutError,
@@ -33,7 +18,17 @@ LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
 )
-"""Those of them after which a statement may have been committed all the same."""
+"""What means that a connection has ended; a statement may have been committed all the same."""
+AWAY: Final = (
+    *LOST,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What a database that is away, full, busy or being promoted answers."""
 REFUSED: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
